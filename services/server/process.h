@@ -1,0 +1,69 @@
+#ifndef QASINO_SERVICES_SERVER_PROCESS_H_
+#define QASINO_SERVICES_SERVER_PROCESS_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "services/server/command_line.h"
+#include "services/server/part.h"
+
+namespace grpc {
+class Channel;
+}
+namespace prometheus {
+class Registry;
+}
+
+namespace qasino::server {
+
+// What every server process has around its parts: the log, the metrics port, a gRPC
+// port for each part with grpc.health.v1 and reflection, and an orderly end.
+//
+//   auto process = Process::Create(line.process_options());
+//   IngestPart ingest(options, process->metrics());
+//   if (auto port = process->Serve(ingest, options.port); !port.ok()) …
+//   return process->Run();
+//
+// Health of a part's service, and of the empty service name (all parts together),
+// is SERVING while Part::Ready() is OK, which is asked several times a second.
+// Used by main's thread alone, but for metrics(), which is thread-safe.
+class Process {
+ public:
+  // Configures the log, blocks SIGTERM and SIGINT in all later threads, ignores
+  // SIGPIPE, and opens the metrics port.
+  static absl::StatusOr<std::unique_ptr<Process>> Create(const ProcessOptions& options);
+  ~Process();
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  // Where parts register their metrics; has qasino_build_info.
+  prometheus::Registry& metrics();
+
+  // Opens the part's gRPC port (0 takes a free one) and prints, on standard output,
+  //   listening: ingest grpc 127.0.0.1:15601
+  // Returns the port bound. The part must live until after Run.
+  absl::StatusOr<int> Serve(Part& part, int port);
+
+  // A channel to a part that this process serves, without a socket.
+  std::shared_ptr<grpc::Channel> InProcessChannel(Part& part);
+
+  // Prints "ready" on standard output when every part first is, then waits for
+  // SIGTERM or SIGINT. Then: health says NOT_SERVING, and one after another, in the
+  // order in which they were served, parts are drained and their ports closed,
+  // within the grace. A second signal ends at once. Returns the code to exit with.
+  int Run();
+
+  // Ends Run as SIGTERM does. From any thread.
+  void RequestShutdown();
+
+ private:
+  struct State;
+  explicit Process(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace qasino::server
+
+#endif  // QASINO_SERVICES_SERVER_PROCESS_H_
