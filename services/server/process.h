@@ -50,9 +50,8 @@ class Process {
   std::shared_ptr<grpc::Channel> InProcessChannel(Part& part);
 
   // Prints "ready" on standard output when every part first is, then waits for
-  // SIGTERM or SIGINT. Then: health says NOT_SERVING, and one after another, in the
-  // order in which they were served, parts are drained and their ports closed,
-  // within the grace. A second signal ends at once. Returns the code to exit with.
+  // SIGTERM or SIGINT. Then: health says NOT_SERVING, and one after another, the last
+  // served first, parts are drained and their ports closed, within the grace. A second signal ends at once. Returns the code to exit with.
   int Run();
 
   // Ends Run as SIGTERM does. From any thread.
