@@ -1,0 +1,72 @@
+#include "services/sqlite/memory_budget.h"
+
+#include <malloc.h>
+#include <sqlite3.h>
+
+#include <cstdlib>
+
+namespace qasino::sqlite {
+namespace {
+
+thread_local MemoryBudget* current_budget = nullptr;
+
+}  // namespace
+
+// SQLite's allocation functions. What glibc really hands out is what counts.
+struct Allocator {
+  static bool Allow(int64_t more) {
+    MemoryBudget* budget = current_budget;
+    if (budget == nullptr || budget->used_ + more <= budget->limit_) return true;
+    budget->exceeded_ = true;
+    return false;
+  }
+
+  static void Count(int64_t change) {
+    if (current_budget != nullptr) current_budget->used_ += change;
+  }
+
+  static void* Allocate(int size) {
+    if (!Allow(size)) return nullptr;
+    void* memory = std::malloc(size);
+    if (memory != nullptr) Count(static_cast<int64_t>(malloc_usable_size(memory)));
+    return memory;
+  }
+
+  static void Free(void* memory) {
+    Count(-static_cast<int64_t>(malloc_usable_size(memory)));
+    std::free(memory);
+  }
+
+  static void* Reallocate(void* memory, int size) {
+    const int64_t before = static_cast<int64_t>(malloc_usable_size(memory));
+    if (!Allow(size - before)) return nullptr;
+    void* moved = std::realloc(memory, size);
+    if (moved != nullptr) Count(static_cast<int64_t>(malloc_usable_size(moved)) - before);
+    return moved;
+  }
+
+  static int Size(void* memory) { return static_cast<int>(malloc_usable_size(memory)); }
+  static int RoundUp(int size) { return (size + 7) & ~7; }
+  static int Initialize(void*) { return SQLITE_OK; }
+  static void Shutdown(void*) {}
+};
+
+MemoryBudget::Scope::Scope(MemoryBudget& budget) : outer_(current_budget) {
+  current_budget = &budget;
+}
+
+MemoryBudget::Scope::~Scope() { current_budget = outer_; }
+
+void ConfigureSqlite() {
+  static const bool configured = [] {
+    static const sqlite3_mem_methods kMethods = {
+        Allocator::Allocate, Allocator::Free,       Allocator::Reallocate, Allocator::Size,
+        Allocator::RoundUp,  Allocator::Initialize, Allocator::Shutdown,   nullptr};
+    return sqlite3_config(SQLITE_CONFIG_MALLOC, &kMethods) == SQLITE_OK &&
+           sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) == SQLITE_OK &&
+           sqlite3_initialize() == SQLITE_OK;
+  }();
+  static_cast<void>(configured);
+}
+
+}  // namespace qasino::sqlite
