@@ -19,7 +19,7 @@ namespace qasino::server {
 // What every server process can be told; the flags are in the comments.
 struct ProcessOptions {
   std::string program;  // set by CommandLine
-  // --listen: the address that every port binds to. 127.0.0.1 unless said.
+  // --listen: the IP address that every port binds to. 127.0.0.1 unless said.
   std::string listen = "127.0.0.1";
   // --metrics-port: Prometheus /metrics, /livez, /readyz; 0 takes a free port,
   // -1 ("off" on the command line) has none.
@@ -84,6 +84,10 @@ class CommandLine {
 
  private:
   struct State;
+
+  // Last of all, so that --help shows the program's own flags first.
+  void AddSharedFlags();
+
   std::unique_ptr<State> state_;
 };
 
