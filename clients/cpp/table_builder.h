@@ -24,7 +24,7 @@ absl::StatusOr<v1::ColumnType> ParseColumnType(std::string_view word);
 //   builder.AddColumn("mount", v1::TEXT);
 //   builder.AddColumn("used_bytes", v1::INTEGER);
 //   absl::Status status = builder.AddRow({"/var", 123});
-//   request.mutable_table()->Swap(&...);  // or *request.mutable_table() = builder.Build();
+//   *request.mutable_table() = builder.Build();
 //
 // Names are taken as they are; the server checks them. Not thread-safe.
 class TableBuilder {
@@ -32,6 +32,7 @@ class TableBuilder {
   explicit TableBuilder(std::string_view name);
 
   // All columns come before the first row: later ones are FAILED_PRECONDITION.
+  // INVALID_ARGUMENT: no type.
   absl::Status AddColumn(std::string_view name, v1::ColumnType type);
 
   // Copies one row, whole or not at all. A cell may be NULL or of another type than its

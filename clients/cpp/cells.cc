@@ -1,0 +1,69 @@
+#include "clients/cpp/cells.h"
+
+#include <array>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace qasino::client {
+namespace {
+
+constexpr std::array<const char*, 5> kKindNames = {"NULL", "integer", "real", "text", "blob"};
+
+}  // namespace
+
+absl::StatusOr<ColumnReader> ColumnReader::Create(const v1::Column& column, uint64_t rows) {
+  std::array<uint64_t, 5> wanted = {};
+  if (!column.kinds().empty()) {
+    if (column.kinds().size() != rows) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("it has ", column.kinds().size(), " kinds for ", rows, " rows"));
+    }
+    for (const char kind : column.kinds()) {
+      const auto number = static_cast<unsigned char>(kind);
+      if (number >= wanted.size()) {
+        return absl::InvalidArgumentError(absl::StrCat("it has a cell of unknown kind ", number));
+      }
+      ++wanted[number];
+    }
+  } else if (rows > 0) {
+    const int type = column.type();
+    if (type < v1::INTEGER || type > v1::BLOB) {
+      return absl::InvalidArgumentError(absl::StrCat("it has neither kinds nor a known type"));
+    }
+    wanted[type] = rows;
+  }
+  const std::array<uint64_t, 5> held = {wanted[0], static_cast<uint64_t>(column.integers_size()),
+                                        static_cast<uint64_t>(column.reals_size()),
+                                        static_cast<uint64_t>(column.texts_size()),
+                                        static_cast<uint64_t>(column.blobs_size())};
+  for (size_t kind = 1; kind < held.size(); ++kind) {
+    if (held[kind] != wanted[kind]) {
+      return absl::InvalidArgumentError(absl::StrCat("it has ", held[kind], " ", kKindNames[kind],
+                                                     " values for ", wanted[kind], " cells"));
+    }
+  }
+  return ColumnReader(column, rows);
+}
+
+Cell ColumnReader::Next() {
+  if (row_ >= rows_) return Cell();
+  const int kind = column_->kinds().empty() ? static_cast<int>(column_->type())
+                                            : static_cast<int>(column_->kinds()[row_]);
+  ++row_;
+  switch (static_cast<CellKind>(kind)) {
+    case CellKind::kInteger:
+      return Cell(static_cast<int64_t>(column_->integers(integers_++)));
+    case CellKind::kReal:
+      return Cell(column_->reals(reals_++));
+    case CellKind::kText:
+      return Cell::Text(column_->texts(texts_++));
+    case CellKind::kBlob:
+      return Cell::Blob(column_->blobs(blobs_++));
+    case CellKind::kNull:
+      break;
+  }
+  return Cell();
+}
+
+}  // namespace qasino::client

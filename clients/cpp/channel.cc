@@ -1,0 +1,135 @@
+#include "clients/cpp/channel.h"
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "clients/cpp/unreachable.h"
+
+namespace qasino::client {
+namespace {
+
+constexpr size_t kMaxPemBytes = 1 << 20;
+
+absl::StatusOr<std::string> ReadPem(std::string_view what, const std::string& path) {
+  std::FILE* file = std::fopen(path.c_str(), "rbe");
+  if (file == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot read ", what, " '", path, "': ", std::strerror(errno)));
+  }
+  std::string text(kMaxPemBytes + 1, '\0');
+  text.resize(std::fread(text.data(), 1, text.size(), file));
+  const bool failed = std::ferror(file) != 0;
+  std::fclose(file);
+  if (failed) {
+    return absl::InvalidArgumentError(absl::StrCat("cannot read ", what, " '", path, "'"));
+  }
+  if (text.size() > kMaxPemBytes || !absl::StrContains(text, "-----BEGIN ")) {
+    return absl::InvalidArgumentError(absl::StrCat(what, " '", path, "' is not a PEM file"));
+  }
+  return text;
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(const TlsOptions& tls) {
+  if (!tls.enabled) return grpc::InsecureChannelCredentials();
+  grpc::SslCredentialsOptions ssl;
+  struct Part {
+    std::string_view what;
+    const std::string& path;
+    std::string* text;
+  };
+  for (const Part& part : {Part{"TLS authority file", tls.ca_file, &ssl.pem_root_certs},
+                           Part{"TLS certificate file", tls.cert_file, &ssl.pem_cert_chain},
+                           Part{"TLS key file", tls.key_file, &ssl.pem_private_key}}) {
+    if (part.path.empty()) continue;
+    absl::StatusOr<std::string> text = ReadPem(part.what, part.path);
+    if (!text.ok()) return text.status();
+    *part.text = *std::move(text);
+  }
+  return grpc::SslCredentials(ssl);
+}
+
+// gRPC's account of a failed connection ends with the one reason that helps.
+std::string_view Reason(std::string_view message) {
+  constexpr std::string_view kMarker = "last error: ";
+  const size_t at = message.find(kMarker);
+  return at == std::string_view::npos ? message : message.substr(at + kMarker.size());
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const Channel>> Channel::Create(const ConnectOptions& options,
+                                                               std::string_view server) {
+  if (absl::Status status = Validate(options); !status.ok()) return status;
+  absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> credentials = Credentials(options.tls);
+  if (!credentials.ok()) return credentials.status();
+
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
+  arguments.SetMaxSendMessageSize(static_cast<int>(options.max_message_bytes));
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS,
+                   static_cast<int>(absl::ToInt64Milliseconds(options.keepalive)));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
+  // Pings go on while a stream is quiet.
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  // Servers are near; http_proxy in the environment is meant for the web.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  if (!options.tls.server_name.empty()) {
+    arguments.SetSslTargetNameOverride(options.tls.server_name);
+  }
+  std::shared_ptr<grpc::Channel> channel =
+      grpc::CreateCustomChannel(options.target, *credentials, arguments);
+  // gRPC answers unusable credentials with a channel on which every call fails.
+  if (channel->GetState(false) == GRPC_CHANNEL_SHUTDOWN) {
+    return absl::InvalidArgumentError(
+        options.tls.enabled
+            ? absl::StrCat("the TLS files cannot be used: '", options.tls.ca_file, "', '",
+                           options.tls.cert_file, "' and '", options.tls.key_file,
+                           "' must be PEM, and the key that of the certificate")
+            : absl::StrCat("the server's address '", options.target, "' cannot be used"));
+  }
+  return std::shared_ptr<const Channel>(new Channel(std::move(channel), options, server));
+}
+
+Channel::Channel(std::shared_ptr<grpc::Channel> channel, const ConnectOptions& options,
+                 std::string_view server)
+    : channel_(std::move(channel)),
+      options_(options),
+      peer_(absl::StrCat(server, " at ", options.target)) {}
+
+absl::Time Channel::Deadline(const CallOptions& call) const {
+  return absl::Now() + (call.timeout > absl::ZeroDuration() ? call.timeout : options_.timeout);
+}
+
+absl::Status Channel::ToStatus(const grpc::Status& status) const {
+  if (status.ok()) return absl::OkStatus();
+  const auto code = static_cast<absl::StatusCode>(status.error_code());
+  const grpc_connectivity_state state = channel_->GetState(false);
+  if (code == absl::StatusCode::kUnavailable && state != GRPC_CHANNEL_READY) {
+    return UnreachableError(
+        absl::StrCat("cannot reach ", peer_, ": ", Reason(status.error_message())));
+  }
+  if (code == absl::StatusCode::kDeadlineExceeded &&
+      (state == GRPC_CHANNEL_CONNECTING || state == GRPC_CHANNEL_TRANSIENT_FAILURE)) {
+    return UnreachableError(
+        absl::StrCat("cannot reach ", peer_, ": no connection within the time limit"));
+  }
+  return absl::Status(code, status.error_message());
+}
+
+void SetDeadline(absl::Time deadline, grpc::ClientContext* context) {
+  if (deadline != absl::InfiniteFuture()) context->set_deadline(absl::ToChronoTime(deadline));
+}
+
+}  // namespace qasino::client
