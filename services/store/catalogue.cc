@@ -1,0 +1,268 @@
+#include "services/store/catalogue.h"
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace qasino::store {
+namespace {
+
+// Of a shard in a manifest beside its info's own bytes: tag and length.
+constexpr size_t kShardFramingBytes = 8;
+
+void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {
+  const absl::Duration since_epoch = time - absl::UnixEpoch();
+  absl::Duration rest;
+  int64_t seconds = absl::IDivDuration(since_epoch, absl::Seconds(1), &rest);
+  if (rest < absl::ZeroDuration()) {
+    --seconds;
+    rest += absl::Seconds(1);
+  }
+  timestamp->set_seconds(seconds);
+  timestamp->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
+}
+
+bool MergedBefore(const v1::ShardInfo& a, const v1::ShardInfo& b) {
+  return std::tie(a.identity(), a.shard_id()) < std::tie(b.identity(), b.shard_id());
+}
+
+std::string UnknownIdKey(const std::string& identity) { return "/" + identity; }
+
+}  // namespace
+
+Catalogue::Catalogue(const Options& options) : options_(options) {
+  auto empty = std::make_shared<v1::Manifest>();
+  empty->set_store_id(options_.store_id);
+  empty->set_complete(true);
+  newest_ = std::move(empty);
+}
+
+std::map<std::string, std::string> Catalogue::Missing(Generations::const_iterator at) const {
+  std::map<std::string, std::string> missing;
+  // Back to the newest earlier generation that no longer waits, then forth again.
+  auto from = at;
+  while (from != generations_.begin()) {
+    --from;
+    if (from->second.manifest->revision() > 0) break;
+  }
+  for (; from != at; ++from) {
+    std::set<std::string> last;
+    for (const v1::ShardInfo& shard : from->second.manifest->shards()) {
+      if (shard.last()) last.insert(shard.ingest_id());
+      missing.emplace(shard.ingest_id(), shard.identity());
+    }
+    for (const std::string& ingest_id : last) missing.erase(ingest_id);
+  }
+  for (const v1::ShardInfo& shard : at->second.manifest->shards()) {
+    missing.erase(shard.ingest_id());
+  }
+  return missing;
+}
+
+void Catalogue::Restore(v1::Manifest manifest, const std::vector<std::string>& lost,
+                        absl::Time now) {
+  const int64_t number = manifest.generation();
+  std::set<std::string> identities(manifest.missing().begin(), manifest.missing().end());
+  identities.insert(lost.begin(), lost.end());
+  if (!lost.empty() && manifest.revision() > 0) {
+    manifest.set_revision(manifest.revision() + 1);
+    manifest.set_complete(false);
+    manifest.clear_missing();
+    for (const std::string& identity : identities) manifest.add_missing(identity);
+  }
+
+  Generation& generation = generations_[number];
+  generation.manifest_bytes = manifest.ByteSizeLong();
+  generation.first_shard = now;
+  generation.manifest = std::make_shared<const v1::Manifest>(std::move(manifest));
+  if (generation.manifest->revision() == 0) return;
+  const auto expected = Missing(generations_.find(number));
+  for (const std::string& identity : identities) {
+    bool known = false;
+    for (const auto& [ingest_id, expected_identity] : expected) {
+      if (expected_identity != identity) continue;
+      generation.missing.emplace(ingest_id, identity);
+      known = true;
+    }
+    if (!known) generation.missing.emplace(UnknownIdKey(identity), identity);
+  }
+  if (number > newest_->generation()) newest_ = generation.manifest;
+}
+
+absl::StatusOr<bool> Catalogue::Admit(const v1::ShardInfo& info) const {
+  if (const HeldShard held = FindShard(info.generation(), info.shard_id()); held.info != nullptr) {
+    if (held.info->xxh3() == info.xxh3() && held.info->size_bytes() == info.size_bytes()) {
+      return true;
+    }
+    return absl::InvalidArgumentError(absl::StrCat("shard '", info.shard_id(), "' of generation ",
+                                                   info.generation(),
+                                                   " is held already, with other bytes"));
+  }
+  int announced = 0;
+  int waiting = 0;
+  int64_t oldest = 0;
+  for (auto at = generations_.rbegin(); at != generations_.rend(); ++at) {
+    if (at->second.manifest->revision() == 0) {
+      ++waiting;
+    } else if (announced < options_.retain) {
+      ++announced;
+      oldest = at->first;
+    }
+  }
+  const auto found = generations_.find(info.generation());
+  if (announced >= options_.retain && info.generation() < oldest && found == generations_.end()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("generation ", info.generation(),
+                     " is no longer held; the oldest that is held is ", oldest));
+  }
+  if (found == generations_.end()) {
+    if (waiting >= options_.max_waiting) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          waiting, " generations are waiting for their shards already; no more are taken in"));
+    }
+    return false;
+  }
+  const Generation& generation = found->second;
+  if (static_cast<size_t>(generation.manifest->shards_size()) >= options_.max_shards) {
+    return absl::ResourceExhaustedError(absl::StrCat("generation ", info.generation(), " has ",
+                                                     options_.max_shards,
+                                                     " shards; no more are taken in"));
+  }
+  if (generation.manifest_bytes + info.ByteSizeLong() + kShardFramingBytes >
+      options_.max_manifest_bytes) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the catalogues of generation ", info.generation(), "'s shards would have more than the ",
+        options_.max_manifest_bytes, " bytes allowed together"));
+  }
+  return false;
+}
+
+void Catalogue::Add(const v1::ShardInfo& info, absl::Time now) {
+  Generation& generation = generations_[info.generation()];
+  auto manifest = generation.manifest == nullptr
+                      ? std::make_shared<v1::Manifest>()
+                      : std::make_shared<v1::Manifest>(*generation.manifest);
+  if (generation.manifest == nullptr) {
+    manifest->set_store_id(options_.store_id);
+    manifest->set_generation(info.generation());
+    generation.first_shard = now;
+  }
+  // Processes that are told different durations agree on some generations; the
+  // longest says when the last of their rows was collected.
+  if (info.duration().seconds() > manifest->duration().seconds()) {
+    *manifest->mutable_duration() = info.duration();
+  }
+  auto& shards = *manifest->mutable_shards();
+  *shards.Add() = info;
+  for (int i = shards.size() - 1; i > 0 && MergedBefore(shards[i], shards[i - 1]); --i) {
+    shards.SwapElements(i, i - 1);
+  }
+  if (generation.missing.erase(info.ingest_id()) == 0) {
+    generation.missing.erase(UnknownIdKey(info.identity()));
+  }
+  generation.manifest_bytes = manifest->ByteSizeLong();
+  generation.manifest = std::move(manifest);
+}
+
+Catalogue::ManifestPtr Catalogue::Update(int64_t number, absl::Time now, absl::Time committed_at) {
+  const auto found = generations_.find(number);
+  if (found == generations_.end()) return nullptr;
+  Generation& generation = found->second;
+  const bool announced = generation.manifest->revision() > 0;
+  if (!announced) {
+    generation.missing = Missing(found);
+    if (!generation.missing.empty() && now < generation.first_shard + options_.completeness_wait) {
+      return generation.manifest;
+    }
+  }
+  auto manifest = std::make_shared<v1::Manifest>(*generation.manifest);
+  manifest->set_revision(manifest->revision() + 1);
+  manifest->set_complete(generation.missing.empty());
+  std::set<std::string> identities;
+  for (const auto& [ingest_id, identity] : generation.missing) identities.insert(identity);
+  manifest->clear_missing();
+  for (const std::string& identity : identities) manifest->add_missing(identity);
+  SetTimestamp(committed_at, manifest->mutable_committed_at());
+  generation.manifest_bytes = manifest->ByteSizeLong();
+  generation.manifest = std::move(manifest);
+  if (number >= newest_->generation()) newest_ = generation.manifest;
+  return generation.manifest;
+}
+
+std::optional<int64_t> Catalogue::Due(absl::Time now) const {
+  for (auto at = generations_.begin(); at != generations_.end(); ++at) {
+    if (at->second.manifest->revision() > 0) continue;
+    if (now >= at->second.first_shard + options_.completeness_wait || Missing(at).empty()) {
+      return at->first;
+    }
+  }
+  return std::nullopt;
+}
+
+absl::Time Catalogue::NextDue() const {
+  absl::Time next = absl::InfiniteFuture();
+  for (const auto& [number, generation] : generations_) {
+    if (generation.manifest->revision() > 0) continue;
+    next = std::min(next, generation.first_shard + options_.completeness_wait);
+  }
+  return next;
+}
+
+std::vector<int64_t> Catalogue::Retire() {
+  std::vector<int64_t> retired;
+  int announced = 0;
+  for (auto at = generations_.end(); at != generations_.begin();) {
+    --at;
+    if (announced < options_.retain) {
+      if (at->second.manifest->revision() > 0) ++announced;
+    } else {
+      retired.push_back(at->first);
+      at = generations_.erase(at);
+    }
+  }
+  return retired;
+}
+
+int64_t Catalogue::oldest() const {
+  for (const auto& [number, generation] : generations_) {
+    if (generation.manifest->revision() > 0) return number;
+  }
+  return 0;
+}
+
+Catalogue::ManifestPtr Catalogue::Find(int64_t generation) const {
+  const auto found = generations_.find(generation);
+  if (found == generations_.end() || found->second.manifest->revision() == 0) return nullptr;
+  return found->second.manifest;
+}
+
+Catalogue::HeldShard Catalogue::FindShard(int64_t generation, const std::string& shard_id) const {
+  const auto found = generations_.find(generation);
+  if (found == generations_.end()) return {};
+  for (const v1::ShardInfo& shard : found->second.manifest->shards()) {
+    if (shard.shard_id() == shard_id) return {found->second.manifest, &shard};
+  }
+  return {};
+}
+
+std::vector<Catalogue::ManifestPtr> Catalogue::List() const {
+  std::vector<ManifestPtr> list;
+  for (auto at = generations_.rbegin(); at != generations_.rend(); ++at) {
+    if (at->second.manifest->revision() > 0) list.push_back(at->second.manifest);
+  }
+  return list;
+}
+
+uint64_t Catalogue::held_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& [number, generation] : generations_) {
+    for (const v1::ShardInfo& shard : generation.manifest->shards()) bytes += shard.size_bytes();
+  }
+  return bytes;
+}
+
+}  // namespace qasino::store

@@ -1,0 +1,484 @@
+#include "services/store/data_folder.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "services/server/log.h"
+
+namespace qasino::store {
+namespace {
+
+constexpr char kManifestMagic[] = "QASINOM1";
+constexpr size_t kMagicBytes = 8;
+constexpr size_t kNumberBytes = 8;
+constexpr size_t kMaxManifestBytes = 64 << 20;
+constexpr size_t kStoreIdBytes = 32;
+constexpr size_t kReadBytes = 1 << 20;
+constexpr char kShardEnding[] = ".sqlite";
+constexpr char kManifestName[] = "manifest";
+
+void AppendNumber(uint64_t number, std::string* bytes) {
+  for (size_t i = 0; i < kNumberBytes; ++i) bytes->push_back(static_cast<char>(number >> (8 * i)));
+}
+
+uint64_t ReadNumber(std::string_view bytes) {
+  uint64_t number = 0;
+  for (size_t i = 0; i < kNumberBytes; ++i) {
+    number |= uint64_t{static_cast<unsigned char>(bytes[i])} << (8 * i);
+  }
+  return number;
+}
+
+std::string EncodeManifest(const v1::Manifest& manifest) {
+  std::string bytes(kManifestMagic, kMagicBytes);
+  AppendNumber(manifest.ByteSizeLong(), &bytes);
+  manifest.AppendToString(&bytes);
+  AppendNumber(Checksum::Of(bytes), &bytes);
+  return bytes;
+}
+
+absl::StatusOr<v1::Manifest> DecodeManifest(std::string_view bytes) {
+  constexpr size_t kAround = kMagicBytes + 2 * kNumberBytes;
+  if (bytes.size() < kAround) {
+    return absl::DataLossError(absl::StrCat("it ends after ", bytes.size(), " bytes"));
+  }
+  if (bytes.substr(0, kMagicBytes) != std::string_view(kManifestMagic, kMagicBytes)) {
+    return absl::DataLossError("it does not begin as a manifest does");
+  }
+  const uint64_t length = ReadNumber(bytes.substr(kMagicBytes));
+  if (length != bytes.size() - kAround) {
+    return absl::DataLossError(absl::StrCat("its message should have ", length, " bytes but has ",
+                                            bytes.size() - kAround));
+  }
+  if (Checksum::Of(bytes.substr(0, bytes.size() - kNumberBytes)) !=
+      ReadNumber(bytes.substr(bytes.size() - kNumberBytes))) {
+    return absl::DataLossError("its checksum is wrong");
+  }
+  v1::Manifest manifest;
+  if (!manifest.ParseFromArray(bytes.data() + kMagicBytes + kNumberBytes,
+                               static_cast<int>(length))) {
+    return absl::DataLossError("its message cannot be read");
+  }
+  return manifest;
+}
+
+bool IsStoreId(const std::string& text) {
+  return text.size() == kStoreIdBytes && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
+}
+
+absl::StatusOr<std::string> NewStoreId() {
+  char random[kStoreIdBytes / 2];
+  if (::getrandom(random, sizeof random, 0) != static_cast<ssize_t>(sizeof random)) {
+    return absl::InternalError("the system gives no random bytes for the store's id");
+  }
+  return absl::BytesToHexString(absl::string_view(random, sizeof random));
+}
+
+// Makes a folder and those above it, and syncs each folder in which a name is new.
+absl::Status CreateFolders(FileSystem& files, const std::string& path) {
+  if (const auto there = files.List(path); !absl::IsNotFound(there.status())) {
+    return there.status();
+  }
+  const size_t slash = path.find_last_of('/');
+  const std::string parent = slash == std::string::npos ? "."
+                             : slash == 0               ? "/"
+                                                        : path.substr(0, slash);
+  absl::Status status = CreateFolders(files, parent);
+  if (status.ok()) status = files.CreateFolder(path);
+  if (status.ok()) status = files.SyncFolder(parent);
+  return status;
+}
+
+}  // namespace
+
+IncomingShard::IncomingShard(DataFolder* folder, v1::ShardInfo info, std::string path,
+                             std::unique_ptr<WritableFile> file)
+    : folder_(folder), info_(std::move(info)), path_(std::move(path)), file_(std::move(file)) {}
+
+IncomingShard::~IncomingShard() {
+  file_.reset();
+  if (committed_) return;
+  if (const absl::Status status = folder_->files_->RemoveFile(path_); !status.ok()) {
+    log::Warn("store", "unfinished shard not removed", {{"error", status}});
+  }
+}
+
+absl::Status IncomingShard::Append(std::string_view bytes) {
+  if (bytes.size() > info_.size_bytes() - size_) {
+    return absl::InvalidArgumentError(absl::StrCat("shard '", info_.shard_id(), "' has more than ",
+                                                   "the ", info_.size_bytes(),
+                                                   " bytes that its info says"));
+  }
+  if (absl::Status status = file_->Append(bytes); !status.ok()) return status;
+  checksum_.Update(bytes);
+  size_ += bytes.size();
+  return absl::OkStatus();
+}
+
+absl::Status IncomingShard::Finish() {
+  if (size_ != info_.size_bytes()) {
+    return absl::InvalidArgumentError(absl::StrCat("shard '", info_.shard_id(), "' ended after ",
+                                                   size_, " of ", info_.size_bytes(), " bytes"));
+  }
+  if (checksum_.Digest() != info_.xxh3()) {
+    return absl::DataLossError(absl::StrCat("shard '", info_.shard_id(), "' has the checksum ",
+                                            absl::Hex(checksum_.Digest(), absl::kZeroPad16),
+                                            ", not ", absl::Hex(info_.xxh3(), absl::kZeroPad16),
+                                            "; send it again"));
+  }
+  const absl::Status synced = file_->Sync();
+  file_.reset();
+  return synced;
+}
+
+DataFolder::DataFolder(std::string path, FileSystem* files)
+    : path_(std::move(path)), files_(files) {}
+
+absl::StatusOr<std::unique_ptr<DataFolder>> DataFolder::Open(const std::string& path,
+                                                             FileSystem* files,
+                                                             const ShardLimits& limits) {
+  std::string trimmed = path;
+  while (trimmed.size() > 1 && trimmed.back() == '/') trimmed.pop_back();
+  if (trimmed.empty()) return absl::InvalidArgumentError("the data folder has no name");
+  std::unique_ptr<DataFolder> folder(new DataFolder(trimmed, files));
+  if (absl::Status status = CreateFolders(*files, trimmed); !status.ok()) return status;
+  auto lock = files->Lock(trimmed + "/lock");
+  if (absl::IsFailedPrecondition(lock.status())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the data folder '", trimmed, "' is used by another store"));
+  }
+  if (!lock.ok()) return lock.status();
+  folder->lock_ = *std::move(lock);
+  for (const char* name : {"/generations", "/incoming", "/damaged"}) {
+    if (absl::Status status = files->CreateFolder(trimmed + name); !status.ok()) return status;
+  }
+  if (absl::Status status = folder->SyncFolder(trimmed); !status.ok()) return status;
+  if (absl::Status status = folder->Recover(limits); !status.ok()) return status;
+  return folder;
+}
+
+absl::Status DataFolder::Recover(const ShardLimits& limits) {
+  const auto incoming = files_->List(path_ + "/incoming");
+  if (!incoming.ok()) return incoming.status();
+  for (const FolderEntry& entry : *incoming) {
+    const absl::Status removed =
+        RemoveAll(*files_, absl::StrCat(path_, "/incoming/", entry.name), entry.is_folder);
+    if (!removed.ok()) return removed;
+  }
+  if (!incoming->empty()) {
+    log::Info("store", "unfinished files removed", {{"files", incoming->size()}});
+  }
+
+  if (absl::Status status = RecoverStoreId(); !status.ok()) return status;
+  auto generations = files_->List(path_ + "/generations");
+  if (!generations.ok()) return generations.status();
+  for (const FolderEntry& entry : *generations) {
+    int64_t number = 0;
+    absl::Status status;
+    if (!entry.is_folder || !absl::SimpleAtoi(entry.name, &number) || number < 1 ||
+        absl::StrCat(number) != entry.name) {
+      status = SetAside(absl::StrCat("generations/", entry.name),
+                        absl::DataLossError("it is not a generation's folder"));
+    } else {
+      status = RecoverGeneration(entry.name, limits);
+    }
+    if (!status.ok()) return status;
+  }
+  std::sort(recovered_.begin(), recovered_.end(), [](const Recovered& a, const Recovered& b) {
+    return a.manifest.generation() < b.manifest.generation();
+  });
+  return absl::OkStatus();
+}
+
+absl::Status DataFolder::RecoverStoreId() {
+  auto text = ReadWholeFile(*files_, path_ + "/store-id", kStoreIdBytes + 1);
+  if (text.ok()) {
+    if (!text->empty() && text->back() == '\n') text->pop_back();
+    if (IsStoreId(*text)) {
+      store_id_ = *text;
+      return absl::OkStatus();
+    }
+    text = absl::DataLossError("it is not 32 hexadecimal digits");
+  }
+  if (!absl::IsNotFound(text.status())) {
+    if (absl::Status status = SetAside("store-id", text.status()); !status.ok()) return status;
+  }
+  // The manifests know it too. Only where there are none the store is a new one.
+  auto id = StoreIdOfManifests();
+  const bool is_new = absl::IsNotFound(id.status());
+  if (is_new) id = NewStoreId();
+  if (!id.ok()) return id.status();
+  if (absl::Status status = Replace(path_, "store-id", *id + "\n"); !status.ok()) return status;
+  store_id_ = *std::move(id);
+  log::Info("store", is_new ? "new store" : "store id taken from a manifest",
+            {{"data_dir", path_}, {"store_id", store_id_}});
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> DataFolder::StoreIdOfManifests() const {
+  const auto generations = files_->List(path_ + "/generations");
+  if (!generations.ok()) return generations.status();
+  int64_t newest = 0;
+  std::string id;
+  for (const FolderEntry& entry : *generations) {
+    int64_t number = 0;
+    if (!absl::SimpleAtoi(entry.name, &number) || number <= newest) continue;
+    const auto bytes = ReadWholeFile(
+        *files_, absl::StrCat(GenerationPath(number), "/", kManifestName), kMaxManifestBytes);
+    if (!bytes.ok()) continue;
+    const auto manifest = DecodeManifest(*bytes);
+    if (!manifest.ok() || !IsStoreId(manifest->store_id())) continue;
+    newest = number;
+    id = manifest->store_id();
+  }
+  if (newest == 0) return absl::NotFoundError("no whole manifest");
+  return id;
+}
+
+absl::Status DataFolder::RecoverGeneration(const std::string& name, const ShardLimits& limits) {
+  const std::string folder = absl::StrCat("generations/", name);
+  int64_t generation = 0;
+  if (!absl::SimpleAtoi(name, &generation)) return absl::InternalError(folder);
+  const auto entries = files_->List(absl::StrCat(path_, "/", folder));
+  if (!entries.ok()) return entries.status();
+  if (entries->empty()) {
+    // A crash came between making the folder and its first file.
+    return files_->RemoveFolder(absl::StrCat(path_, "/", folder));
+  }
+  auto read = ReadManifest(generation, limits);
+  if (!read.ok()) return SetAside(folder, read.status());
+
+  Recovered recovered;
+  recovered.manifest = *std::move(read);
+  std::map<std::string, bool> expected = {{kManifestName, true}};
+  std::vector<v1::ShardInfo> whole;
+  for (v1::ShardInfo& shard : *recovered.manifest.mutable_shards()) {
+    const std::string file = shard.shard_id() + kShardEnding;
+    expected[file] = true;
+    const absl::Status fault = CheckShardFile(generation, shard);
+    if (fault.ok()) {
+      whole.push_back(std::move(shard));
+      continue;
+    }
+    recovered.lost.push_back(shard.identity());
+    if (absl::IsNotFound(fault)) {
+      log::Error("store", "shard is lost", {{"file", folder + "/" + file}, {"fault", fault}});
+    } else if (absl::Status status = SetAside(folder + "/" + file, fault); !status.ok()) {
+      return status;
+    }
+  }
+  for (const FolderEntry& entry : *entries) {
+    if (expected.contains(entry.name)) continue;
+    const absl::Status status = SetAside(absl::StrCat(folder, "/", entry.name),
+                                         absl::DataLossError("the manifest does not name it"));
+    if (!status.ok()) return status;
+  }
+  if (whole.empty()) {
+    return SetAside(folder, absl::DataLossError("none of its shards is whole"));
+  }
+  recovered.manifest.clear_shards();
+  for (v1::ShardInfo& shard : whole) *recovered.manifest.add_shards() = std::move(shard);
+  recovered_.push_back(std::move(recovered));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::Manifest> DataFolder::ReadManifest(int64_t generation,
+                                                      const ShardLimits& limits) const {
+  const std::string path = absl::StrCat(GenerationPath(generation), "/", kManifestName);
+  const auto bytes = ReadWholeFile(*files_, path, kMaxManifestBytes);
+  if (!bytes.ok()) return bytes.status();
+  const auto fault = [&](const absl::Status& status) {
+    return absl::DataLossError(absl::StrCat("manifest: ", std::string(status.message())));
+  };
+  auto manifest = DecodeManifest(*bytes);
+  if (!manifest.ok()) return fault(manifest.status());
+  if (manifest->store_id() != store_id_) {
+    return absl::DataLossError("manifest: it is of another store");
+  }
+  if (manifest->generation() != generation) {
+    return absl::DataLossError(
+        absl::StrCat("manifest: it is of generation ", manifest->generation()));
+  }
+  if (manifest->revision() < 0) return absl::DataLossError("manifest: its revision is negative");
+  // A limit on size that was lowered since is no damage.
+  ShardLimits unlimited = limits;
+  unlimited.max_shard_bytes = UINT64_MAX;
+  std::set<std::string> ids;
+  for (const v1::ShardInfo& shard : manifest->shards()) {
+    if (absl::Status status = CheckShardInfo(shard, unlimited); !status.ok()) return fault(status);
+    if (shard.generation() != generation) {
+      return absl::DataLossError(absl::StrCat("manifest: shard '", shard.shard_id(),
+                                              "' is of generation ", shard.generation()));
+    }
+    if (!ids.insert(shard.shard_id()).second) {
+      return absl::DataLossError(
+          absl::StrCat("manifest: shard '", shard.shard_id(), "' is there twice"));
+    }
+  }
+  return manifest;
+}
+
+absl::Status DataFolder::CheckShardFile(int64_t generation, const v1::ShardInfo& info) const {
+  const auto file = OpenShard(generation, info.shard_id());
+  if (!file.ok()) return file.status();
+  const auto size = (*file)->Size();
+  if (!size.ok()) return size.status();
+  if (*size != info.size_bytes()) {
+    return absl::DataLossError(
+        absl::StrCat("it has ", *size, " bytes instead of ", info.size_bytes()));
+  }
+  Checksum checksum;
+  std::string buffer(kReadBytes, '\0');
+  for (uint64_t offset = 0; offset < *size;) {
+    const auto got = (*file)->ReadAt(offset, buffer.size(), buffer.data());
+    if (!got.ok()) return got.status();
+    if (*got == 0) return absl::DataLossError(absl::StrCat("it ends after ", offset, " bytes"));
+    checksum.Update(std::string_view(buffer.data(), *got));
+    offset += *got;
+  }
+  if (checksum.Digest() != info.xxh3()) return absl::DataLossError("its checksum is wrong");
+  return absl::OkStatus();
+}
+
+absl::Status DataFolder::SetAside(const std::string& name, const absl::Status& fault) {
+  std::string flat = name.starts_with("generations/") ? name.substr(12) : name;
+  std::replace(flat.begin(), flat.end(), '/', '-');
+  const auto damaged = files_->List(path_ + "/damaged");
+  if (!damaged.ok()) return damaged.status();
+  std::set<std::string> taken;
+  for (const FolderEntry& entry : *damaged) taken.insert(entry.name);
+  std::string target = flat;
+  for (int copy = 2; taken.contains(target); ++copy) target = absl::StrCat(flat, ".", copy);
+  log::Error("store", "damaged file set aside",
+             {{"file", name}, {"fault", fault}, {"to", "damaged/" + target}});
+  const std::string from = absl::StrCat(path_, "/", name);
+  absl::Status status = files_->Rename(from, absl::StrCat(path_, "/damaged/", target));
+  if (status.ok()) status = SyncFolder(path_ + "/damaged");
+  if (status.ok()) status = SyncFolder(from.substr(0, from.find_last_of('/')));
+  return status;
+}
+
+absl::Status DataFolder::Writable() const {
+  absl::MutexLock lock(&mutex_);
+  return failure_;
+}
+
+absl::Status DataFolder::SyncFolder(const std::string& folder) {
+  absl::Status status = files_->SyncFolder(folder);
+  if (!status.ok()) {
+    absl::MutexLock lock(&mutex_);
+    if (failure_.ok()) {
+      failure_ = absl::InternalError(
+          absl::StrCat(std::string(status.message()),
+                       "; nothing more is written until the store is started again"));
+    }
+  }
+  return status;
+}
+
+std::string DataFolder::IncomingPath() {
+  return absl::StrCat(path_, "/incoming/", next_incoming_.fetch_add(1));
+}
+
+std::string DataFolder::GenerationPath(int64_t generation) const {
+  return absl::StrCat(path_, "/generations/", generation);
+}
+
+std::string DataFolder::ShardPath(int64_t generation, const std::string& shard_id) const {
+  return absl::StrCat(GenerationPath(generation), "/", shard_id, kShardEnding);
+}
+
+absl::StatusOr<std::unique_ptr<IncomingShard>> DataFolder::NewShard(const v1::ShardInfo& info) {
+  if (absl::Status status = Writable(); !status.ok()) return status;
+  const std::string path = IncomingPath();
+  auto file = files_->Create(path);
+  if (!file.ok()) return file.status();
+  return std::unique_ptr<IncomingShard>(new IncomingShard(this, info, path, *std::move(file)));
+}
+
+absl::Status DataFolder::CommitShard(IncomingShard& shard) {
+  if (absl::Status status = Writable(); !status.ok()) return status;
+  const int64_t generation = shard.info().generation();
+  const std::string folder = GenerationPath(generation);
+  const std::string target = ShardPath(generation, shard.info().shard_id());
+  absl::Status renamed = files_->Rename(shard.path_, target);
+  if (absl::IsNotFound(renamed)) {
+    if (absl::Status status = files_->CreateFolder(folder); !status.ok()) return status;
+    if (absl::Status status = SyncFolder(path_ + "/generations"); !status.ok()) return status;
+    renamed = files_->Rename(shard.path_, target);
+  }
+  if (!renamed.ok()) return renamed;
+  shard.committed_ = true;
+  return SyncFolder(folder);
+}
+
+void DataFolder::DiscardShard(const v1::ShardInfo& info) {
+  // Without certainty about the manifest on the disk, the file it may name stays.
+  if (!Writable().ok()) return;
+  const std::string path = ShardPath(info.generation(), info.shard_id());
+  if (const absl::Status status = files_->RemoveFile(path); !status.ok()) {
+    log::Warn("store", "refused shard not removed", {{"error", status}});
+  }
+}
+
+absl::Status DataFolder::Replace(const std::string& folder, const std::string& name,
+                                 std::string_view bytes) {
+  if (absl::Status status = Writable(); !status.ok()) return status;
+  const std::string path = IncomingPath();
+  auto file = files_->Create(path);
+  if (!file.ok()) return file.status();
+  absl::Status status = (*file)->Append(bytes);
+  if (status.ok()) status = (*file)->Sync();
+  file->reset();
+  if (status.ok()) status = files_->Rename(path, absl::StrCat(folder, "/", name));
+  if (!status.ok()) {
+    if (const absl::Status removed = files_->RemoveFile(path); !removed.ok()) {
+      log::Warn("store", "unfinished file not removed", {{"error", removed}});
+    }
+    return status;
+  }
+  return SyncFolder(folder);
+}
+
+absl::Status DataFolder::WriteManifest(const v1::Manifest& manifest) {
+  return Replace(GenerationPath(manifest.generation()), kManifestName, EncodeManifest(manifest));
+}
+
+absl::Status DataFolder::Retire(int64_t generation) {
+  if (absl::Status status = Writable(); !status.ok()) return status;
+  // Under another name first: a crash never leaves a generation without some files.
+  const std::string going = IncomingPath();
+  absl::Status status = files_->Rename(GenerationPath(generation), going);
+  if (status.ok()) status = SyncFolder(path_ + "/generations");
+  if (status.ok()) status = RemoveAll(*files_, going, /*is_folder=*/true);
+  return status;
+}
+
+absl::StatusOr<std::unique_ptr<ReadableFile>> DataFolder::OpenShard(
+    int64_t generation, const std::string& shard_id) const {
+  return files_->Open(ShardPath(generation, shard_id));
+}
+
+absl::Status DataFolder::Probe() {
+  if (absl::Status status = Writable(); !status.ok()) return status;
+  const std::string path = IncomingPath();
+  auto file = files_->Create(path);
+  if (!file.ok()) return file.status();
+  absl::Status status = (*file)->Append(std::string(64 << 10, 'q'));
+  if (status.ok()) status = (*file)->Sync();
+  file->reset();
+  const absl::Status removed = files_->RemoveFile(path);
+  return status.ok() ? removed : status;
+}
+
+}  // namespace qasino::store

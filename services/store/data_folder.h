@@ -1,0 +1,158 @@
+#ifndef QASINO_SERVICES_STORE_DATA_FOLDER_H_
+#define QASINO_SERVICES_STORE_DATA_FOLDER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "qasino/v1/snapshot.pb.h"
+#include "services/store/checksum.h"
+#include "services/store/file_system.h"
+#include "services/store/shard_info.h"
+
+namespace qasino::store {
+
+class DataFolder;
+
+// A shard on its way in: a file in incoming/ that grows. Used by one thread at a
+// time. Destroyed without being committed, it removes the file.
+class IncomingShard {
+ public:
+  ~IncomingShard();
+  IncomingShard(const IncomingShard&) = delete;
+  IncomingShard& operator=(const IncomingShard&) = delete;
+
+  const v1::ShardInfo& info() const { return info_; }
+  uint64_t size() const { return size_; }
+
+  // Writes the bytes that follow. INVALID_ARGUMENT when they are more than the info
+  // says, and nothing of them is written.
+  absl::Status Append(std::string_view bytes);
+
+  // Checks size and checksum and brings the file onto the disk. INVALID_ARGUMENT:
+  // too few bytes; DATA_LOSS: another checksum. Call it once, after all bytes.
+  absl::Status Finish();
+
+ private:
+  friend class DataFolder;
+  IncomingShard(DataFolder* folder, v1::ShardInfo info, std::string path,
+                std::unique_ptr<WritableFile> file);
+
+  DataFolder* const folder_;
+  const v1::ShardInfo info_;
+  const std::string path_;
+  std::unique_ptr<WritableFile> file_;  // null once finished
+  Checksum checksum_;
+  uint64_t size_ = 0;
+  bool committed_ = false;
+};
+
+// The store's files:
+//   lock                                    held by the store that uses the folder
+//   store-id                                32 hexadecimal digits
+//   generations/<generation>/manifest       what the generation is
+//   generations/<generation>/<shard_id>.sqlite
+//   incoming/                               what is not finished, or is going
+//   damaged/                                what start-up found and could not use
+// A manifest file is 8 bytes "QASINOM1", the length of the message in 8 bytes with
+// the least first, the Manifest, and XXH3 of all that in 8 bytes. One with revision 0
+// is of a generation that still waits for shards.
+//
+// What must last is written in incoming/, synced, renamed to its place, and the
+// folder synced; so a crash leaves the old or the new, and files in incoming/, which
+// start-up removes. Nothing else is ever deleted that was not retired.
+//
+// Failures: a file that could not be written or synced is given up, and a later
+// attempt writes a new one. A folder that could not be synced is another matter, for
+// nobody can say then what a crash would leave: everything that writes is refused
+// from then on, until a restart has read anew what is there.
+//
+// Thread-safe, but for CommitShard, DiscardShard, WriteManifest and Retire: one thread at a time.
+class DataFolder {
+ public:
+  struct Recovered {
+    v1::Manifest manifest;          // without the shards that are lost
+    std::vector<std::string> lost;  // the identities of these
+  };
+
+  // Makes the folder if need be, locks it, and recovers: reads and verifies every
+  // byte of what is held (so it takes as long as the disk takes to read that), and
+  // moves to damaged/ what is not whole, each with a line in the log.
+  // FAILED_PRECONDITION: another store uses the folder. `files` must outlive this.
+  static absl::StatusOr<std::unique_ptr<DataFolder>> Open(const std::string& path,
+                                                          FileSystem* files,
+                                                          const ShardLimits& limits);
+
+  const std::string& path() const { return path_; }
+  const std::string& store_id() const { return store_id_; }
+
+  // What Open found, oldest generation first. Call it once.
+  std::vector<Recovered> TakeRecovered() { return std::move(recovered_); }
+
+  // OK, or the failure after which nothing is written until a restart.
+  absl::Status Writable() const;
+
+  // Begins a shard whose info is checked.
+  absl::StatusOr<std::unique_ptr<IncomingShard>> NewShard(const v1::ShardInfo& info);
+
+  // Puts a finished shard in its place. It counts once a manifest names it.
+  absl::Status CommitShard(IncomingShard& shard);
+
+  // Takes a committed shard back that no manifest came to name.
+  void DiscardShard(const v1::ShardInfo& info);
+
+  // Replaces its generation's manifest.
+  absl::Status WriteManifest(const v1::Manifest& manifest);
+
+  // Removes a generation. Files that are being read stay readable.
+  absl::Status Retire(int64_t generation);
+
+  // NOT_FOUND when it was just retired.
+  absl::StatusOr<std::unique_ptr<ReadableFile>> OpenShard(int64_t generation,
+                                                          const std::string& shard_id) const;
+
+  // Writes, syncs and removes a small file: whether the disk takes something.
+  absl::Status Probe();
+
+ private:
+  friend class IncomingShard;
+  DataFolder(std::string path, FileSystem* files);
+
+  absl::Status Recover(const ShardLimits& limits);
+  absl::Status RecoverGeneration(const std::string& name, const ShardLimits& limits);
+  absl::StatusOr<v1::Manifest> ReadManifest(int64_t generation, const ShardLimits& limits) const;
+  absl::Status CheckShardFile(int64_t generation, const v1::ShardInfo& info) const;
+  absl::Status RecoverStoreId();
+  absl::StatusOr<std::string> StoreIdOfManifests() const;
+
+  // Moves a file or folder, given below path_, to damaged/, and says why.
+  absl::Status SetAside(const std::string& name, const absl::Status& fault);
+  // Writes a file whole and syncs it under a name in incoming/, then moves it.
+  absl::Status Replace(const std::string& folder, const std::string& name, std::string_view bytes);
+  absl::Status SyncFolder(const std::string& folder);
+
+  std::string IncomingPath();
+  std::string GenerationPath(int64_t generation) const;
+  std::string ShardPath(int64_t generation, const std::string& shard_id) const;
+
+  const std::string path_;
+  FileSystem* const files_;
+  std::unique_ptr<FileLock> lock_;
+  std::string store_id_;
+  std::vector<Recovered> recovered_;
+  std::atomic<uint64_t> next_incoming_{1};
+
+  mutable absl::Mutex mutex_;
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace qasino::store
+
+#endif  // QASINO_SERVICES_STORE_DATA_FOLDER_H_
