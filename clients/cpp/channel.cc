@@ -13,6 +13,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "clients/cpp/absl_text.h"
 #include "clients/cpp/unreachable.h"
 
 namespace qasino::client {
@@ -24,17 +25,17 @@ absl::StatusOr<std::string> ReadPem(std::string_view what, const std::string& pa
   std::FILE* file = std::fopen(path.c_str(), "rbe");
   if (file == nullptr) {
     return absl::InvalidArgumentError(
-        absl::StrCat("cannot read ", what, " '", path, "': ", std::strerror(errno)));
+        absl::StrCat("cannot read ", Absl(what), " '", path, "': ", std::strerror(errno)));
   }
   std::string text(kMaxPemBytes + 1, '\0');
   text.resize(std::fread(text.data(), 1, text.size(), file));
   const bool failed = std::ferror(file) != 0;
   std::fclose(file);
   if (failed) {
-    return absl::InvalidArgumentError(absl::StrCat("cannot read ", what, " '", path, "'"));
+    return absl::InvalidArgumentError(absl::StrCat("cannot read ", Absl(what), " '", path, "'"));
   }
   if (text.size() > kMaxPemBytes || !absl::StrContains(text, "-----BEGIN ")) {
-    return absl::InvalidArgumentError(absl::StrCat(what, " '", path, "' is not a PEM file"));
+    return absl::InvalidArgumentError(absl::StrCat(Absl(what), " '", path, "' is not a PEM file"));
   }
   return text;
 }
@@ -106,7 +107,7 @@ Channel::Channel(std::shared_ptr<grpc::Channel> channel, const ConnectOptions& o
                  std::string_view server)
     : channel_(std::move(channel)),
       options_(options),
-      peer_(absl::StrCat(server, " at ", options.target)) {}
+      peer_(absl::StrCat(Absl(server), " at ", options.target)) {}
 
 absl::Time Channel::Deadline(const CallOptions& call) const {
   return absl::Now() + (call.timeout > absl::ZeroDuration() ? call.timeout : options_.timeout);
@@ -118,7 +119,7 @@ absl::Status Channel::ToStatus(const grpc::Status& status) const {
   const grpc_connectivity_state state = channel_->GetState(false);
   if (code == absl::StatusCode::kUnavailable && state != GRPC_CHANNEL_READY) {
     return UnreachableError(
-        absl::StrCat("cannot reach ", peer_, ": ", Reason(status.error_message())));
+        absl::StrCat("cannot reach ", peer_, ": ", Absl(Reason(status.error_message()))));
   }
   if (code == absl::StatusCode::kDeadlineExceeded &&
       (state == GRPC_CHANNEL_CONNECTING || state == GRPC_CHANNEL_TRANSIENT_FAILURE)) {

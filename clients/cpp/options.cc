@@ -6,12 +6,13 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "clients/cpp/absl_text.h"
 #include "clients/cpp/unreachable.h"
 
 namespace qasino::client {
 namespace {
 
-constexpr std::string_view kUnreachable = "qasino.client/unreachable";
+constexpr char kUnreachable[] = "qasino.client/unreachable";
 
 absl::Status ValidateTarget(std::string_view target) {
   // gRPC's own forms, such as dns:///host:port and unix:/path.
@@ -19,14 +20,15 @@ absl::Status ValidateTarget(std::string_view target) {
   const size_t colon = target.rfind(':');
   int port = 0;
   if (colon == std::string_view::npos || colon == 0 ||
-      !absl::SimpleAtoi(target.substr(colon + 1), &port) || port < 1 || port > 65535) {
+      !absl::SimpleAtoi(Absl(target.substr(colon + 1)), &port) || port < 1 || port > 65535) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the server's address '", target, "' is not host:port"));
+        absl::StrCat("the server's address '", Absl(target), "' is not host:port"));
   }
   const std::string_view host = target.substr(0, colon);
   if (host.find(':') != std::string_view::npos && (host.front() != '[' || host.back() != ']')) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the server's address '", target, "' needs its IPv6 address in brackets: [::1]:15601"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the server's address '", Absl(target),
+                     "' needs its IPv6 address in brackets: [::1]:15601"));
   }
   return absl::OkStatus();
 }
@@ -74,7 +76,7 @@ bool IsUnreachable(const absl::Status& status) {
 }
 
 absl::Status UnreachableError(std::string_view message) {
-  absl::Status status = absl::UnavailableError(message);
+  absl::Status status = absl::UnavailableError(Absl(message));
   status.SetPayload(kUnreachable, absl::Cord());
   return status;
 }

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "clients/cpp/absl_text.h"
 #include "clients/cpp/backoff.h"
 #include "clients/cpp/channel.h"
 #include "qasino/v1/query.grpc.pb.h"
@@ -145,7 +146,7 @@ struct QueryResult::State {
     (void)reader->Finish();
     has_summary = false;
     End(absl::InternalError(
-        absl::StrCat("a wrong answer from ", client->channel->peer(), ": ", why)));
+        absl::StrCat("a wrong answer from ", client->channel->peer(), ": ", Absl(why))));
     return false;
   }
 

@@ -124,6 +124,7 @@ class QueryClient {
   void CancelAll();
 
  private:
+  friend class QueryResult;
   struct State;
   explicit QueryClient(std::shared_ptr<State> state);
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "clients/cpp/absl_text.h"
 #include "clients/cpp/utf8.h"
 
 namespace qasino::client {
@@ -40,13 +41,13 @@ void Append(const Cell& cell, v1::Column* column) {
 }  // namespace
 
 absl::StatusOr<v1::ColumnType> ParseColumnType(std::string_view word) {
-  const std::string lower = absl::AsciiStrToLower(word);
+  const std::string lower = absl::AsciiStrToLower(Absl(word));
   for (const auto& [name, type] : kTypeWords) {
     if (lower == name) return type;
   }
   constexpr size_t kMaxShown = 40;
   return absl::InvalidArgumentError(absl::StrCat(
-      "'", word.substr(0, kMaxShown), word.size() > kMaxShown ? "…" : "",
+      "'", Absl(word.substr(0, kMaxShown)), word.size() > kMaxShown ? "…" : "",
       "' is not a column type; the types are integer (int, ll, time, bigint), real (float, "
       "double), text (string, str, ip, varchar) and blob"));
 }
@@ -56,10 +57,10 @@ TableBuilder::TableBuilder(std::string_view name) { table_.set_name(name.data(),
 absl::Status TableBuilder::AddColumn(std::string_view name, v1::ColumnType type) {
   if (rows_ > 0) {
     return absl::FailedPreconditionError(
-        absl::StrCat("column '", name, "' comes after the first row"));
+        absl::StrCat("column '", Absl(name), "' comes after the first row"));
   }
   if (type < v1::INTEGER || type > v1::BLOB) {
-    return absl::InvalidArgumentError(absl::StrCat("column '", name, "' has no type"));
+    return absl::InvalidArgumentError(absl::StrCat("column '", Absl(name), "' has no type"));
   }
   v1::Column* column = table_.add_columns();
   column->set_name(name.data(), name.size());

@@ -1,0 +1,89 @@
+#include "clients/cpp/fake_server.h"
+
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+
+namespace qasino::client {
+namespace {
+
+grpc::Status Unset() { return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "not in this test"); }
+
+}  // namespace
+
+class FakeServer::IngestService final : public v1::Ingest::Service {
+ public:
+  explicit IngestService(FakeServer* fake) : fake_(fake) {}
+
+  grpc::Status Publish(grpc::ServerContext* context, const v1::PublishRequest* request,
+                       v1::PublishResponse* response) override {
+    return fake_->publish ? fake_->publish(context, request, response) : Unset();
+  }
+
+  grpc::Status PublishStream(grpc::ServerContext* context,
+                             grpc::ServerReaderWriter<v1::PublishStreamResponse,
+                                                      v1::PublishStreamRequest>* stream) override {
+    return fake_->publish_stream ? fake_->publish_stream(context, stream) : Unset();
+  }
+
+  grpc::Status WatchGenerations(grpc::ServerContext* context, const v1::WatchGenerationsRequest*,
+                                grpc::ServerWriter<v1::WatchGenerationsResponse>* writer) override {
+    return fake_->watch ? fake_->watch(context, writer) : Unset();
+  }
+
+ private:
+  FakeServer* const fake_;
+};
+
+class FakeServer::QueryService final : public v1::Query::Service {
+ public:
+  explicit QueryService(FakeServer* fake) : fake_(fake) {}
+
+  grpc::Status Query(grpc::ServerContext* context, const v1::QueryRequest* request,
+                     grpc::ServerWriter<v1::QueryResponse>* writer) override {
+    return fake_->query ? fake_->query(context, request, writer) : Unset();
+  }
+
+ private:
+  FakeServer* const fake_;
+};
+
+FakeServer::FakeServer()
+    : ingest_(std::make_unique<IngestService>(this)),
+      query_(std::make_unique<QueryService>(this)) {}
+
+FakeServer::~FakeServer() { Stop(); }
+
+void FakeServer::Start() {
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(absl::StrCat("127.0.0.1:", port_), grpc::InsecureServerCredentials(),
+                           &port_);
+  builder.RegisterService(ingest_.get());
+  builder.RegisterService(query_.get());
+  server_ = builder.BuildAndStart();
+}
+
+void FakeServer::Stop() {
+  if (server_ == nullptr) return;
+  server_->Shutdown(std::chrono::system_clock::now());
+  server_->Wait();
+  server_ = nullptr;
+}
+
+ConnectOptions FakeServer::options() const {
+  ConnectOptions options;
+  options.target = absl::StrCat("127.0.0.1:", port_);
+  options.retry.initial_backoff = absl::Milliseconds(5);
+  options.retry.max_backoff = absl::Milliseconds(50);
+  return options;
+}
+
+int ClosedPort() {
+  FakeServer server;
+  server.Start();
+  return server.port();
+}
+
+}  // namespace qasino::client

@@ -1,0 +1,67 @@
+#ifndef QASINO_CLIENTS_CPP_FAKE_SERVER_H_
+#define QASINO_CLIENTS_CPP_FAKE_SERVER_H_
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "clients/cpp/options.h"
+#include "qasino/v1/ingest.grpc.pb.h"
+#include "qasino/v1/query.grpc.pb.h"
+
+namespace grpc {
+class Server;
+}
+
+namespace qasino::client {
+
+// The services whose behaviour a test writes as functions; a function that is not set
+// answers UNIMPLEMENTED. Set them before Start; they run on gRPC's threads.
+class FakeServer final {
+ public:
+  using PublishCall = std::function<grpc::Status(grpc::ServerContext*, const v1::PublishRequest*,
+                                                 v1::PublishResponse*)>;
+  using PublishStreamCall = std::function<grpc::Status(
+      grpc::ServerContext*,
+      grpc::ServerReaderWriter<v1::PublishStreamResponse, v1::PublishStreamRequest>*)>;
+  using WatchCall = std::function<grpc::Status(grpc::ServerContext*,
+                                               grpc::ServerWriter<v1::WatchGenerationsResponse>*)>;
+  using QueryCall = std::function<grpc::Status(grpc::ServerContext*, const v1::QueryRequest*,
+                                               grpc::ServerWriter<v1::QueryResponse>*)>;
+
+  FakeServer();
+  ~FakeServer();
+
+  PublishCall publish;
+  PublishStreamCall publish_stream;
+  WatchCall watch;
+  QueryCall query;
+
+  // Listens on a free port of 127.0.0.1, or after a Stop on the same one.
+  void Start();
+  // Cuts all calls off.
+  void Stop();
+
+  int port() const { return port_; }
+  // To this server, in time limits and waits that suit a test.
+  ConnectOptions options() const;
+
+ private:
+  class IngestService;
+  class QueryService;
+
+  std::unique_ptr<IngestService> ingest_;
+  std::unique_ptr<QueryService> query_;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+};
+
+// A port of 127.0.0.1 on which nothing listens.
+int ClosedPort();
+
+}  // namespace qasino::client
+
+#endif  // QASINO_CLIENTS_CPP_FAKE_SERVER_H_
