@@ -18,6 +18,9 @@ struct ChannelOptions {
   std::string target;  // host:port
   // PEM file with the authorities to trust; empty: plain text.
   std::string tls_ca;
+  // PEM files with this client's own certificate and key, for a server that asks
+  // for one; both or none, and only with tls_ca.
+  std::string tls_cert, tls_key;
   int64_t max_message_bytes = 64 << 20;
 };
 

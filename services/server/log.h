@@ -32,8 +32,8 @@ struct Field {
   Field(std::string_view key, bool value) : key(key), value(value) {}
   Field(std::string_view key, double value) : key(key), value(value) {}
   template <typename Integer>
-    requires std::is_integral_v<Integer>
-  Field(std::string_view key, Integer value) : key(key), value(static_cast<int64_t>(value)) {}
+  requires std::is_integral_v<Integer> Field(std::string_view key, Integer value)
+      : key(key), value(static_cast<int64_t>(value)) {}
   // Whole status: code and message.
   Field(std::string_view key, const absl::Status& status) : key(key), value(status.ToString()) {}
   // In seconds.

@@ -27,13 +27,18 @@ namespace qasino::server {
 //   return process->Run();
 //
 // Health of a part's service, and of the empty service name (all parts together),
-// is SERVING while Part::Ready() is OK, which is asked several times a second.
-// Used by main's thread alone, but for metrics(), which is thread-safe.
+// is SERVING while Part::Ready() is OK, which is asked ten times a second.
+//
+// Used by main's thread alone, but for metrics() and RequestShutdown(), which are
+// thread-safe.
 class Process {
  public:
   // Configures the log, blocks SIGTERM and SIGINT in all later threads, ignores
-  // SIGPIPE, and opens the metrics port.
+  // SIGPIPE, and opens the metrics port, of which it prints, on standard output,
+  //   listening: metrics http 127.0.0.1:15611
   static absl::StatusOr<std::unique_ptr<Process>> Create(const ProcessOptions& options);
+
+  // Closes what is still open at once, without draining.
   ~Process();
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
@@ -43,18 +48,26 @@ class Process {
 
   // Opens the part's gRPC port (0 takes a free one) and prints, on standard output,
   //   listening: ingest grpc 127.0.0.1:15601
-  // Returns the port bound. The part must live until after Run.
+  // Returns the port bound. The part must live until Run has returned or the
+  // Process is gone. An error closes the ports of all parts, so that main can
+  // return, destroying parts in any order.
   absl::StatusOr<int> Serve(Part& part, int port);
 
-  // A channel to a part that this process serves, without a socket.
+  // A channel to a part that this process serves, without a socket; null for any
+  // other part. It fails with UNAVAILABLE once that part is drained.
   std::shared_ptr<grpc::Channel> InProcessChannel(Part& part);
 
   // Prints "ready" on standard output when every part first is, then waits for
   // SIGTERM or SIGINT. Then: health says NOT_SERVING, and one after another, the last
-  // served first, parts are drained and their ports closed, within the grace. A second signal ends at once. Returns the code to exit with.
+  // served first, parts are drained and their ports closed, within the grace. What
+  // runs still at its end is cancelled.
+  //
+  // Returns the code to exit with, 0. A second signal ends the process at once with
+  // 130 (SIGINT) or 143 (SIGTERM), and a part that is not done 2 s after the grace
+  // ends it with 1: then Run does not return.
   int Run();
 
-  // Ends Run as SIGTERM does. From any thread.
+  // Ends Run as SIGTERM does, also one that is yet to be called. From any thread.
   void RequestShutdown();
 
  private:
