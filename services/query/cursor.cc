@@ -1,0 +1,184 @@
+#include "services/query/cursor.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "services/query/row_batch.h"
+#include "services/query/show.h"
+
+namespace qasino::query {
+namespace {
+
+v1::ColumnType DeclaredType(const char* declared) {
+  if (declared == nullptr) return v1::COLUMN_TYPE_UNSPECIFIED;
+  for (v1::ColumnType type : {v1::INTEGER, v1::REAL, v1::TEXT, v1::BLOB}) {
+    if (absl::EqualsIgnoreCase(declared, TypeName(type))) return type;
+  }
+  return v1::COLUMN_TYPE_UNSPECIFIED;
+}
+
+// The bytes that are bound belong to `value`.
+void BindValue(sqlite::Statement& statement, int parameter, const v1::Value& value) {
+  switch (value.kind_case()) {
+    case v1::Value::kInteger:
+      statement.BindInteger(parameter, value.integer());
+      break;
+    case v1::Value::kReal:
+      statement.BindReal(parameter, value.real());
+      break;
+    case v1::Value::kText:
+      statement.BindText(parameter, value.text());
+      break;
+    case v1::Value::kBlob:
+      statement.BindBlob(parameter, value.blob());
+      break;
+    default:
+      statement.BindNull(parameter);
+  }
+}
+
+}  // namespace
+
+Cursor::Cursor(Snapshot::Connection connection, CursorOptions options,
+               const std::atomic<bool>* cancelled)
+    : options_(std::move(options)),
+      connection_(std::move(connection)),
+      guard_(connection_.sandbox(), options_.deadline, options_.deadline_words,
+             options_.memory_bytes, cancelled) {}
+
+Cursor::~Cursor() {
+  QueryGuard::Scope running(guard_);
+  statement_ = sqlite::Statement();
+}
+
+absl::StatusOr<std::unique_ptr<Cursor>> Cursor::Open(Snapshot::Connection connection,
+                                                     const v1::QueryRequest& request,
+                                                     CursorOptions options,
+                                                     const std::atomic<bool>* cancelled) {
+  std::unique_ptr<Cursor> cursor(new Cursor(std::move(connection), std::move(options), cancelled));
+  QueryGuard::Scope running(cursor->guard_);
+  absl::Status status = cursor->guard_.Check();
+  if (status.ok()) status = cursor->Prepare(request);
+  if (status.ok()) status = cursor->Bind(request);
+  if (!status.ok()) return cursor->guard_.Explain(status);
+  return cursor;
+}
+
+absl::Status Cursor::Prepare(const v1::QueryRequest& request) {
+  absl::StatusOr<std::optional<ShowStatement>> show = ParseShow(request.sql());
+  if (!show.ok()) return show.status();
+  std::string_view sql = request.sql();
+  if (show->has_value()) {
+    sql = (*show)->sql;
+    show_parameter_ = (*show)->parameter;
+    error_when_empty_ = (*show)->error_when_empty;
+  }
+  absl::StatusOr<sqlite::Statement> statement = connection_.sandbox().Prepare(sql);
+  if (!statement.ok()) return statement.status();
+  statement_ = *std::move(statement);
+  row_limit_ = request.row_limit();
+  if (show_parameter_.has_value()) statement_.BindText(1, *show_parameter_);
+  return absl::OkStatus();
+}
+
+absl::Status Cursor::Bind(const v1::QueryRequest& request) {
+  if (request.parameters().empty() && request.named_parameters().empty()) return absl::OkStatus();
+  if (show_parameter_.has_value() || sqlite3_bind_parameter_count(statement_.get()) == 0) {
+    return absl::InvalidArgumentError("the statement has no parameters to bind values to");
+  }
+  const int parameters = sqlite3_bind_parameter_count(statement_.get());
+  if (request.parameters_size() > parameters) {
+    return absl::InvalidArgumentError(fmt::format("{} values for a statement with {} parameters",
+                                                  request.parameters_size(), parameters));
+  }
+  *request_.mutable_parameters() = request.parameters();
+  *request_.mutable_named_parameters() = request.named_parameters();
+  for (int i = 0; i < request_.parameters_size(); ++i) {
+    BindValue(statement_, i + 1, request_.parameters(i));
+  }
+  for (const auto& [name, value] : request_.named_parameters()) {
+    const int parameter = sqlite3_bind_parameter_index(statement_.get(), name.c_str());
+    if (parameter == 0) {
+      return absl::InvalidArgumentError(
+          fmt::format("the statement has no parameter '{}' (names begin with ':', '@' or '$')",
+                      name.substr(0, 128)));
+    }
+    BindValue(statement_, parameter, value);
+  }
+  return absl::OkStatus();
+}
+
+void Cursor::FillHeader(v1::QueryHeader& header) const {
+  *header.mutable_snapshot() = connection_.snapshot().info();
+  const int columns = statement_.ColumnCount();
+  for (int i = 0; i < columns; ++i) {
+    v1::ColumnInfo& column = *header.add_columns();
+    const std::string_view name = statement_.ColumnName(i);
+    if (IsUtf8(name)) column.set_name(name.data(), name.size());
+    column.set_type(DeclaredType(sqlite3_column_decltype(statement_.get(), i)));
+  }
+}
+
+absl::Status Cursor::Next(v1::QueryResponse& response) {
+  QueryGuard::Scope running(guard_);
+  if (!header_given_) {
+    FillHeader(*response.mutable_header());
+    header_given_ = true;
+  }
+  absl::Status status = guard_.Check();
+  if (status.ok()) status = FillRows(response);
+  if (!status.ok()) return guard_.Explain(status);
+  return absl::OkStatus();
+}
+
+absl::Status Cursor::FillRows(v1::QueryResponse& response) {
+  RowBatchWriter writer(*response.mutable_batch(), statement_.ColumnCount());
+  absl::Status status;
+  bool truncated = false;
+  while (writer.size_bytes() < options_.batch_bytes) {
+    absl::StatusOr<bool> row = statement_.Step();
+    if (!row.ok()) {
+      status = row.status();
+      break;
+    }
+    if (!*row) {
+      done_ = true;
+      break;
+    }
+    if (row_limit_ != 0 && rows_ == row_limit_) {
+      truncated = true;
+      done_ = true;
+      break;
+    }
+    if (options_.max_rows != 0 && rows_ == options_.max_rows) {
+      status = absl::ResourceExhaustedError(
+          fmt::format("the result has more than {} rows (--max-rows); add a LIMIT, or aggregate",
+                      options_.max_rows));
+      break;
+    }
+    writer.Append(statement_.get());
+    ++rows_;
+  }
+  if (writer.rows() == 0) response.clear_batch();
+  if (!status.ok()) return status;
+  if (done_) {
+    if (rows_ == 0 && !error_when_empty_.empty()) {
+      return absl::InvalidArgumentError(error_when_empty_);
+    }
+    v1::QuerySummary& summary = *response.mutable_summary();
+    summary.set_rows(rows_);
+    summary.set_truncated(truncated);
+    const absl::Duration elapsed = absl::Now() - options_.arrived;
+    summary.mutable_elapsed()->set_seconds(absl::ToInt64Seconds(elapsed));
+    summary.mutable_elapsed()->set_nanos(
+        static_cast<int32_t>(absl::ToInt64Nanoseconds(elapsed) % 1'000'000'000));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace qasino::query

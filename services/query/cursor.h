@@ -1,0 +1,88 @@
+#ifndef QASINO_SERVICES_QUERY_CURSOR_H_
+#define QASINO_SERVICES_QUERY_CURSOR_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "qasino/v1/query.pb.h"
+#include "services/query/sandbox.h"
+#include "services/query/snapshot.h"
+#include "services/sqlite/database.h"
+
+namespace qasino::query {
+
+// The bounds of one query.
+struct CursorOptions {
+  // When the query arrived, for the summary.
+  absl::Time arrived = absl::Now();
+  absl::Time deadline = absl::InfiniteFuture();
+  // Names the deadline in an error, e.g. "30s (--query-timeout)".
+  std::string deadline_words;
+  // More rows are an error. 0: no limit.
+  uint64_t max_rows = 0;
+  // What SQLite may allocate for it.
+  int64_t memory_bytes = 256 << 20;
+  // A batch ends when it is about so large.
+  int64_t batch_bytes = 128 << 10;
+};
+
+// One statement being run on a snapshot, read a message at a time. It holds the snapshot
+// until it is destroyed. Used by one thread at a time, which may be another for each call.
+//
+//   auto cursor = Cursor::Open(connection, request, options, &cancelled);
+//   while (!(*cursor)->done()) { status = (*cursor)->Next(response); … send … }
+class Cursor {
+ public:
+  // Prepares and binds. `cancelled` may be set by any thread, stops the statement, and
+  // must outlive the cursor. Errors are those of the Query RPC.
+  static absl::StatusOr<std::unique_ptr<Cursor>> Open(Snapshot::Connection connection,
+                                                      const v1::QueryRequest& request,
+                                                      CursorOptions options,
+                                                      const std::atomic<bool>* cancelled);
+  ~Cursor();
+  Cursor(const Cursor&) = delete;
+  Cursor& operator=(const Cursor&) = delete;
+
+  // Fills an empty message: the header into the first one, rows, and the summary into the
+  // last one. After an error there is nothing more; rows filled before it are right and
+  // may still be sent.
+  absl::Status Next(v1::QueryResponse& response);
+
+  // The summary has been given out.
+  bool done() const { return done_; }
+  uint64_t rows() const { return rows_; }
+
+ private:
+  Cursor(Snapshot::Connection connection, CursorOptions options,
+         const std::atomic<bool>* cancelled);
+
+  absl::Status Prepare(const v1::QueryRequest& request);
+  absl::Status Bind(const v1::QueryRequest& request);
+  void FillHeader(v1::QueryHeader& header) const;
+  absl::Status FillRows(v1::QueryResponse& response);
+
+  const CursorOptions options_;
+  // In this order: the statement goes first, the guard before the connection.
+  Snapshot::Connection connection_;
+  QueryGuard guard_;
+  // Bound values must live as long as the statement.
+  v1::QueryRequest request_;
+  std::optional<std::string> show_parameter_;
+  sqlite::Statement statement_;
+
+  std::string error_when_empty_;
+  uint64_t row_limit_ = 0;
+  uint64_t rows_ = 0;
+  bool header_given_ = false;
+  bool done_ = false;
+};
+
+}  // namespace qasino::query
+
+#endif  // QASINO_SERVICES_QUERY_CURSOR_H_

@@ -1,0 +1,218 @@
+#include "services/query/cursor.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "services/query/fake_shard.h"
+
+namespace qasino::query {
+namespace {
+
+class CursorTest : public testing::Test {
+ protected:
+  CursorTest() {
+    FakeShard shard("a", 60);
+    shard.Table("t", {"x INTEGER", "y TEXT"});
+    std::vector<std::string> rows;
+    for (int i = 0; i < 5000; ++i) rows.push_back(fmt::format("{}, 'row {}'", i, i));
+    shard.Publish("h1", "t", rows);
+    const std::vector<std::shared_ptr<const ShardImage>> shards = {shard.Seal()};
+    snapshot_ = *Snapshot::Build(ManifestOf(60, shards), shards, {.identity = "server"});
+  }
+
+  struct Answer {
+    absl::Status status;
+    v1::QueryHeader header;
+    uint64_t rows = 0;
+    int messages = 0;
+    v1::RowBatch first;
+    v1::QuerySummary summary;
+  };
+
+  Answer Run(const v1::QueryRequest& request, CursorOptions options = {}) {
+    Answer answer;
+    absl::StatusOr<std::unique_ptr<Cursor>> cursor =
+        Cursor::Open(*snapshot_->Connect(), request, options, &cancelled_);
+    answer.status = cursor.status();
+    while (answer.status.ok() && !(*cursor)->done()) {
+      v1::QueryResponse response;
+      answer.status = (*cursor)->Next(response);
+      if (response.has_header()) answer.header = response.header();
+      if (answer.rows == 0) answer.first = response.batch();
+      answer.rows += response.batch().rows();
+      if (response.has_summary()) answer.summary = response.summary();
+      ++answer.messages;
+    }
+    return answer;
+  }
+
+  Answer Run(const std::string& sql, CursorOptions options = {}) {
+    v1::QueryRequest request;
+    request.set_sql(sql);
+    return Run(request, options);
+  }
+
+  std::shared_ptr<const Snapshot> snapshot_;
+  std::atomic<bool> cancelled_ = false;
+};
+
+TEST_F(CursorTest, SmallAnswersAreOneMessage) {
+  const Answer answer = Run("SELECT x, y, 1.5 AS half FROM t WHERE x = 7");
+  ASSERT_TRUE(answer.status.ok()) << answer.status;
+  EXPECT_EQ(answer.messages, 1);
+  ASSERT_EQ(answer.header.columns_size(), 3);
+  EXPECT_EQ(answer.header.columns(0).name(), "x");
+  EXPECT_EQ(answer.header.columns(0).type(), v1::INTEGER);
+  EXPECT_EQ(answer.header.columns(2).type(), v1::COLUMN_TYPE_UNSPECIFIED);
+  EXPECT_EQ(answer.header.snapshot().generation(), 60);
+  EXPECT_EQ(answer.header.snapshot().revision(), 1);
+  EXPECT_EQ(answer.header.snapshot().publishers(), 1);
+  EXPECT_EQ(answer.first.columns(1).texts(0), "row 7");
+  EXPECT_EQ(answer.summary.rows(), 1u);
+  EXPECT_FALSE(answer.summary.truncated());
+}
+
+TEST_F(CursorTest, LargeAnswersAreMany) {
+  const Answer answer = Run("SELECT * FROM t", {.batch_bytes = 4096});
+  EXPECT_GT(answer.messages, 10);
+  EXPECT_EQ(answer.rows, 5000u);
+  EXPECT_EQ(answer.summary.rows(), 5000u);
+}
+
+TEST_F(CursorTest, NoRowsStillHaveColumns) {
+  const Answer answer = Run("SELECT x FROM t WHERE 0");
+  ASSERT_TRUE(answer.status.ok());
+  EXPECT_EQ(answer.header.columns(0).name(), "x");
+  EXPECT_EQ(answer.summary.rows(), 0u);
+}
+
+TEST_F(CursorTest, ARowLimitIsSaid) {
+  v1::QueryRequest request;
+  request.set_sql("SELECT * FROM t");
+  request.set_row_limit(5);
+  Answer answer = Run(request);
+  EXPECT_EQ(answer.rows, 5u);
+  EXPECT_TRUE(answer.summary.truncated());
+  request.set_row_limit(5000);
+  answer = Run(request);
+  EXPECT_EQ(answer.rows, 5000u);
+  EXPECT_FALSE(answer.summary.truncated());
+}
+
+TEST_F(CursorTest, TooManyRowsAreAnError) {
+  const Answer answer = Run("SELECT * FROM t", {.max_rows = 100});
+  EXPECT_EQ(answer.status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(answer.rows, 100u);
+  EXPECT_TRUE(Run("SELECT * FROM t", {.max_rows = 5000}).status.ok());
+}
+
+TEST_F(CursorTest, TimeAndMemoryAreBounded) {
+  const char* const endless =
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+  Answer answer = Run(
+      endless, {.deadline = absl::Now() + absl::Milliseconds(20), .deadline_words = "20ms (--x)"});
+  EXPECT_EQ(answer.status, absl::DeadlineExceededError("the query ran longer than 20ms (--x)"));
+  answer = Run("SELECT group_concat(a.y) FROM t a, t b", {.memory_bytes = 4 << 20});
+  EXPECT_EQ(answer.status, absl::ResourceExhaustedError(
+                               "the query needs more memory than 4 MiB (--max-query-memory)"));
+  // The connection is fit for the next query.
+  EXPECT_EQ(Run("SELECT * FROM t").rows, 5000u);
+}
+
+TEST_F(CursorTest, CancellingStopsTheStatement) {
+  std::thread canceller([this] { cancelled_ = true; });
+  const Answer answer =
+      Run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n");
+  EXPECT_EQ(answer.status.code(), absl::StatusCode::kCancelled);
+  canceller.join();
+}
+
+TEST_F(CursorTest, Parameters) {
+  v1::QueryRequest request;
+  request.set_sql("SELECT ?1, ?2, ?3, :name, ?6");
+  request.add_parameters()->set_integer(7);
+  request.add_parameters()->set_text("text");
+  request.add_parameters()->set_blob(std::string("\0b", 2));
+  (*request.mutable_named_parameters())[":name"].set_real(0.5);
+  const Answer answer = Run(request);
+  ASSERT_TRUE(answer.status.ok()) << answer.status;
+  EXPECT_EQ(answer.first.columns(0).integers(0), 7);
+  EXPECT_EQ(answer.first.columns(1).texts(0), "text");
+  EXPECT_EQ(answer.first.columns(2).blobs(0), std::string("\0b", 2));
+  EXPECT_EQ(answer.first.columns(3).reals(0), 0.5);
+  EXPECT_EQ(answer.first.columns(4).kinds(), std::string(1, '\0'));
+
+  (*request.mutable_named_parameters())["name"].set_real(0.5);
+  EXPECT_EQ(Run(request).status.code(), absl::StatusCode::kInvalidArgument);
+  request.Clear();
+  request.set_sql("SELECT 1");
+  request.add_parameters();
+  EXPECT_EQ(Run(request).status.code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(CursorTest, OnlyReadingIsAllowed) {
+  for (const char* sql : {"INSERT INTO t VALUES (1, 'x')",
+                          "DELETE FROM t",
+                          "UPDATE t SET x = 1",
+                          "DROP TABLE t",
+                          "CREATE TABLE u (a)",
+                          "CREATE TEMP TABLE u (a)",
+                          "CREATE VIEW v AS SELECT 1",
+                          "ATTACH '/tmp/x' AS y",
+                          "DETACH shard0",
+                          "PRAGMA journal_mode = WAL",
+                          "PRAGMA query_only = 0",
+                          "PRAGMA temp_store_directory = '/'",
+                          "VACUUM",
+                          "VACUUM INTO '/tmp/x'",
+                          "BEGIN",
+                          "COMMIT",
+                          "SAVEPOINT s",
+                          "REINDEX",
+                          "ANALYZE",
+                          "SELECT load_extension('x')",
+                          "SELECT writefile('/tmp/x', 'y')",
+                          "SELECT readfile('/etc/passwd')",
+                          "SELECT fts3_tokenizer('simple')",
+                          "EXPLAIN DELETE FROM t",
+                          "WITH a AS (SELECT 1) INSERT INTO t SELECT 1, 2",
+                          "CREATE VIRTUAL TABLE v USING fts5(a)",
+                          "REPLACE INTO t VALUES (1, 2)"}) {
+    const Answer answer = Run(sql);
+    EXPECT_FALSE(answer.status.ok()) << sql;
+    const bool unknown_function =
+        answer.status.message().find("no such function") != answer.status.message().npos;
+    if (!unknown_function) {
+      EXPECT_EQ(answer.status.code(), absl::StatusCode::kPermissionDenied)
+          << sql << ": " << answer.status;
+    }
+  }
+  EXPECT_EQ(Run("SELECT count(*) FROM t").first.columns(0).integers(0), 5000);
+}
+
+TEST_F(CursorTest, ReadingInAllItsForms) {
+  for (const char* sql :
+       {"VALUES (1), (2)", "WITH n AS (SELECT 1) SELECT * FROM n", "EXPLAIN SELECT * FROM t",
+        "EXPLAIN QUERY PLAN SELECT * FROM t", "SELECT name FROM pragma_table_info('t')",
+        "PRAGMA table_info(t)", "SELECT value FROM json_each('[1,2]')", "SHOW TABLES",
+        "SHOW TABLES LIKE 't%'", "SHOW CONNECTIONS", "SHOW INFO", "SHOW VIEWS", "DESC t",
+        "DESC qasino_server_tables", "SELECT sum(x) OVER (ORDER BY x) FROM t LIMIT 3"}) {
+    const Answer answer = Run(sql);
+    EXPECT_TRUE(answer.status.ok()) << sql << ": " << answer.status;
+  }
+  EXPECT_EQ(Run("DESC nowhere").status, absl::InvalidArgumentError("Table nowhere not found"));
+  EXPECT_EQ(Run("SELECT * FROM nowhere").status,
+            absl::InvalidArgumentError("no such table: nowhere"));
+  EXPECT_EQ(Run("SELECT 1; SELECT 2").status.code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(CursorTest, ShowInfoHasTheGenerationsStart) {
+  const Answer answer = Run("SHOW INFO");
+  EXPECT_EQ(answer.header.columns(3).name(), "generation_start_datetime");
+  EXPECT_EQ(answer.first.columns(3).texts(0), "1970-01-01 00:01:00.000 UTC");
+}
+
+}  // namespace
+}  // namespace qasino::query

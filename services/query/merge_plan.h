@@ -1,0 +1,69 @@
+#ifndef QASINO_SERVICES_QUERY_MERGE_PLAN_H_
+#define QASINO_SERVICES_QUERY_MERGE_PLAN_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "qasino/v1/snapshot.pb.h"
+#include "qasino/v1/table.pb.h"
+
+// How the tables of a snapshot's shards become one set of tables. Pure: it looks at the
+// manifest alone.
+//
+// The merged columns of a table are the union of its shards' columns, in the order of
+// the shards and then of first sight; a column has the type that the first shard gives
+// it. A static table is hidden by a published one of the same name.
+namespace qasino::query {
+
+// How SQL reaches a merged table.
+enum class Access {
+  // One shard has it: it is read where it lies.
+  kInPlace,
+  // Several attached shards have it, with the same type for each column: a view that
+  // reads one after the other.
+  kView,
+  // Its rows are copied into one table when the snapshot is built: types differ, so that
+  // cells must be converted; or a shard cannot be attached, because SQLite attaches ten.
+  kCopy,
+};
+
+// Where some of a merged table's rows are.
+struct TableSource {
+  // Index into the manifest's shards.
+  int shard = 0;
+  // The table's name as that shard spells it.
+  std::string name;
+  // For each merged column its name in that shard, or empty where the shard lacks it.
+  std::vector<std::string> columns;
+};
+
+struct MergedTable {
+  std::string name;
+  std::vector<v1::ColumnInfo> columns;
+  std::vector<TableSource> sources;
+  Access access = Access::kInPlace;
+  bool is_static = false;
+  int64_t rows = 0;
+  int64_t updates = 0;
+  // Unix time of the last publish.
+  double last_update_epoch = 0;
+};
+
+// Tables in the order of first sight. `attachable` is how many shards, from the first,
+// can be read in place.
+std::vector<MergedTable> PlanMerge(const v1::Manifest& manifest, int attachable);
+
+// "INTEGER", "REAL", "TEXT", "BLOB"; empty for an unspecified type.
+const char* TypeName(v1::ColumnType type);
+
+// SELECT … FROM schema.table with every merged column, NULL where the source lacks it.
+std::string SourceSelect(const MergedTable& table, const TableSource& source,
+                         const std::string& schema);
+
+// CREATE TABLE schema.name (columns).
+std::string CreateTable(const MergedTable& table, const std::string& schema);
+
+}  // namespace qasino::query
+
+#endif  // QASINO_SERVICES_QUERY_MERGE_PLAN_H_

@@ -1,0 +1,312 @@
+#include "services/query/query_part.h"
+
+#include <fmt/format.h>
+#include <grpcpp/grpcpp.h>
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/ascii.h"
+#include "absl/synchronization/mutex.h"
+#include "qasino/v1/query.grpc.pb.h"
+#include "services/query/query_call.h"
+#include "services/query/snapshot_watcher.h"
+#include "services/server/log.h"
+#include "services/server/worker_pool.h"
+
+namespace qasino::query {
+namespace {
+
+// How often calls whose client no longer reads are looked for.
+constexpr absl::Duration kStuckCheck = absl::Milliseconds(250);
+
+class Metrics {
+ public:
+  explicit Metrics(prometheus::Registry& registry)
+      : queries_(prometheus::BuildCounter()
+                     .Name("qasino_query_queries_total")
+                     .Help("Queries ended, by canonical status code.")
+                     .Register(registry)),
+        rows_(prometheus::BuildCounter()
+                  .Name("qasino_query_rows_total")
+                  .Help("Rows answered.")
+                  .Register(registry)
+                  .Add({})),
+        seconds_(prometheus::BuildHistogram()
+                     .Name("qasino_query_seconds")
+                     .Help("Time from a query's arrival to its end.")
+                     .Register(registry)
+                     .Add({}, prometheus::Histogram::BucketBoundaries{0.0005, 0.001, 0.0025, 0.005,
+                                                                      0.01, 0.025, 0.05, 0.1, 0.25,
+                                                                      0.5, 1, 2.5, 5, 10, 30})),
+        active_(prometheus::BuildGauge()
+                    .Name("qasino_query_active")
+                    .Help("Queries running or waiting now.")
+                    .Register(registry)
+                    .Add({})),
+        loads_(prometheus::BuildCounter()
+                   .Name("qasino_query_snapshot_loads_total")
+                   .Help("Snapshots offered by the store, by whether they could be loaded.")
+                   .Register(registry)),
+        load_seconds_(
+            prometheus::BuildHistogram()
+                .Name("qasino_query_snapshot_load_seconds")
+                .Help("Time from a manifest's arrival until queries see the snapshot.")
+                .Register(registry)
+                .Add({}, prometheus::Histogram::BucketBoundaries{0.005, 0.01, 0.025, 0.05, 0.1,
+                                                                 0.25, 0.5, 1, 2.5, 5, 10})),
+        loaded_(loads_.Add({{"result", "ok"}})),
+        failed_(loads_.Add({{"result", "failed"}})),
+        generation_(prometheus::BuildGauge()
+                        .Name("qasino_query_generation")
+                        .Help("The generation that queries see; a Unix time.")
+                        .Register(registry)
+                        .Add({})),
+        snapshot_bytes_(prometheus::BuildGauge()
+                            .Name("qasino_query_snapshot_bytes")
+                            .Help("Size of the snapshot that queries see.")
+                            .Register(registry)
+                            .Add({})) {
+    // All from the start, so that a rate has a beginning.
+    for (int code = 0; code <= 16; ++code) {
+      const std::string name =
+          absl::AsciiStrToLower(absl::StatusCodeToString(static_cast<absl::StatusCode>(code)));
+      by_code_[code] = &queries_.Add({{"result", name}});
+    }
+  }
+
+  void Ended(const QueryOutcome& outcome) {
+    const int code = static_cast<int>(outcome.code);
+    by_code_[code >= 0 && code <= 16 ? code : 2]->Increment();
+    rows_.Increment(static_cast<double>(outcome.rows));
+    seconds_.Observe(absl::ToDoubleSeconds(outcome.elapsed));
+  }
+  void Active(int64_t active) { active_.Set(static_cast<double>(active)); }
+  void Loaded(const Snapshot& snapshot, absl::Duration took) {
+    loaded_.Increment();
+    load_seconds_.Observe(absl::ToDoubleSeconds(took));
+    generation_.Set(static_cast<double>(snapshot.info().generation()));
+    snapshot_bytes_.Set(static_cast<double>(snapshot.size_bytes()));
+  }
+  void LoadFailed() { failed_.Increment(); }
+
+ private:
+  prometheus::Family<prometheus::Counter>& queries_;
+  prometheus::Counter& rows_;
+  prometheus::Histogram& seconds_;
+  prometheus::Gauge& active_;
+  prometheus::Family<prometheus::Counter>& loads_;
+  prometheus::Histogram& load_seconds_;
+  prometheus::Counter& loaded_;
+  prometheus::Counter& failed_;
+  prometheus::Gauge& generation_;
+  prometheus::Gauge& snapshot_bytes_;
+  prometheus::Counter* by_code_[17];
+};
+
+}  // namespace
+
+class QueryPart::State : public v1::Query::CallbackService {
+ public:
+  State(const QueryOptions& options, std::shared_ptr<grpc::Channel> store,
+        prometheus::Registry& registry)
+      : options_(options),
+        timeout_words_(fmt::format("{} (--query-timeout)", absl::FormatDuration(options.timeout))),
+        metrics_(registry),
+        pool_(static_cast<int>(options.threads), options.max_queries),
+        watcher_(std::move(store), WatcherOptions()),
+        janitor_([this] { EndStuckCalls(); }) {}
+
+  ~State() override {
+    {
+      absl::MutexLock lock(&mutex_);
+      stopping_ = true;
+    }
+    janitor_.join();
+  }
+
+  grpc::ServerWriteReactor<v1::QueryResponse>* Query(grpc::CallbackServerContext* context,
+                                                     const v1::QueryRequest* request) override {
+    const absl::Time arrived = absl::Now();
+    received_.fetch_add(1, std::memory_order_relaxed);
+    QueryCall::Environment environment;
+    environment.limits.arrived = arrived;
+    environment.limits.deadline = arrived + options_.timeout;
+    environment.limits.deadline_words = timeout_words_;
+    const absl::Time callers = absl::FromChrono(context->deadline());
+    if (callers < environment.limits.deadline) {
+      environment.limits.deadline = callers;
+      environment.limits.deadline_words = "the call's deadline";
+    }
+    environment.limits.max_rows = static_cast<uint64_t>(options_.max_rows);
+    environment.limits.memory_bytes = options_.max_query_memory;
+    environment.run = [this](std::function<void()> task) {
+      return pool_.Submit(std::move(task)).ok();
+    };
+    environment.snapshot = [this, request] { return SnapshotFor(*request); };
+    environment.over = [this](QueryCall* call, const QueryOutcome& outcome) {
+      Over(call, outcome);
+    };
+    std::shared_ptr<QueryCall> call = QueryCall::Create(context, request, std::move(environment));
+    absl::Status admitted = Admit(call);
+    if (admitted.ok()) {
+      call->Start();
+    } else {
+      call->Refuse(std::move(admitted));
+    }
+    return call.get();
+  }
+
+  absl::Status Ready() const {
+    if (watcher_.newest() != nullptr) return absl::OkStatus();
+    return absl::UnavailableError(fmt::format("waits for a snapshot from the store: {}",
+                                              std::string(watcher_.connection().message())));
+  }
+
+  void Drain(absl::Time deadline) {
+    absl::MutexLock lock(&mutex_);
+    draining_ = true;
+    const auto idle = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return calls_.empty(); };
+    if (mutex_.AwaitWithDeadline(absl::Condition(&idle), deadline)) return;
+    log::Warn("query", "queries still run at the end of the grace and are cancelled",
+              {{"queries", calls_.size()}});
+  }
+
+ private:
+  SnapshotWatcher::Options WatcherOptions() {
+    SnapshotWatcher::Options options;
+    options.max_snapshot_bytes = options_.max_snapshot_bytes;
+    options.facts = [this] {
+      return ServerFacts{.identity = options_.identity,
+                         .sql_received = received_.load(),
+                         .sql_completed = completed_.load(),
+                         .sql_errors = errors_.load()};
+    };
+    options.loaded = [this](const Snapshot& snapshot, absl::Duration took) {
+      metrics_.Loaded(snapshot, took);
+    };
+    options.failed = [this](const absl::Status&) { metrics_.LoadFailed(); };
+    return options;
+  }
+
+  absl::StatusOr<std::shared_ptr<const Snapshot>> SnapshotFor(
+      const v1::QueryRequest& request) const {
+    if (request.snapshot_case() == v1::QueryRequest::kRunning) {
+      return absl::UnimplementedError("this server does not answer on the running generation");
+    }
+    std::shared_ptr<const Snapshot> newest = watcher_.newest();
+    if (newest == nullptr) {
+      return absl::UnavailableError(fmt::format("no snapshot has reached this server yet: {}",
+                                                std::string(watcher_.connection().message())));
+    }
+    if (request.snapshot_case() == v1::QueryRequest::kGeneration &&
+        request.generation() != newest->info().generation()) {
+      return absl::NotFoundError(
+          fmt::format("generation {} is not held here; the only one that is is {}",
+                      request.generation(), newest->info().generation()));
+    }
+    return newest;
+  }
+
+  absl::Status Admit(const std::shared_ptr<QueryCall>& call) {
+    int64_t active;
+    absl::Status status;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (draining_) {
+        status = absl::UnavailableError("query is stopping");
+      } else if (static_cast<int64_t>(calls_.size()) >= options_.max_queries) {
+        status = absl::ResourceExhaustedError(
+            fmt::format("{} queries run or wait already (--max-queries)", options_.max_queries));
+      }
+      // Refused ones are kept too, until gRPC has let go of them.
+      calls_.emplace(call.get(), call);
+      active = static_cast<int64_t>(calls_.size());
+    }
+    metrics_.Active(active);
+    return status;
+  }
+
+  void Over(QueryCall* call, const QueryOutcome& outcome) {
+    (outcome.code == absl::StatusCode::kOk ? completed_ : errors_)
+        .fetch_add(1, std::memory_order_relaxed);
+    metrics_.Ended(outcome);
+    int64_t active;
+    {
+      absl::MutexLock lock(&mutex_);
+      calls_.erase(call);
+      active = static_cast<int64_t>(calls_.size());
+    }
+    metrics_.Active(active);
+  }
+
+  void EndStuckCalls() {
+    for (;;) {
+      std::vector<std::shared_ptr<QueryCall>> calls;
+      {
+        absl::MutexLock lock(&mutex_);
+        if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), kStuckCheck)) return;
+        for (const auto& [pointer, call] : calls_) {
+          if (std::shared_ptr<QueryCall> held = call.lock()) calls.push_back(std::move(held));
+        }
+      }
+      const absl::Time now = absl::Now();
+      for (const std::shared_ptr<QueryCall>& call : calls) {
+        if (call->IsStuck(now)) call->CancelFromOutside();
+      }
+    }
+  }
+
+  // Constant after construction.
+  const QueryOptions options_;
+  const std::string timeout_words_;
+
+  // These synchronise themselves.
+  Metrics metrics_;
+  std::atomic<int64_t> received_ = 0;
+  std::atomic<int64_t> completed_ = 0;
+  std::atomic<int64_t> errors_ = 0;
+
+  absl::Mutex mutex_;
+  // Weak: a call belongs to gRPC until it is done.
+  absl::flat_hash_map<QueryCall*, std::weak_ptr<QueryCall>> calls_ ABSL_GUARDED_BY(mutex_);
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+
+  server::WorkerPool pool_;
+  SnapshotWatcher watcher_;
+  std::thread janitor_;
+};
+
+QueryPart::QueryPart(std::unique_ptr<State> state) : state_(std::move(state)) {}
+QueryPart::~QueryPart() = default;
+
+absl::StatusOr<std::unique_ptr<QueryPart>> QueryPart::Create(const QueryOptions& options,
+                                                             std::shared_ptr<grpc::Channel> store,
+                                                             prometheus::Registry& metrics) {
+  if (options.timeout <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError("--query-timeout must be more than 0");
+  }
+  if (options.threads < 1 || options.max_queries < 1) {
+    return absl::InvalidArgumentError("--query-threads and --max-queries must be at least 1");
+  }
+  if (store == nullptr) return absl::InvalidArgumentError("query needs a store");
+  return std::unique_ptr<QueryPart>(
+      new QueryPart(std::make_unique<State>(options, std::move(store), metrics)));
+}
+
+grpc::Service& QueryPart::service() { return *state_; }
+absl::Status QueryPart::Ready() const { return state_->Ready(); }
+void QueryPart::Drain(absl::Time deadline) { state_->Drain(deadline); }
+
+}  // namespace qasino::query

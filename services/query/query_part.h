@@ -1,0 +1,71 @@
+#ifndef QASINO_SERVICES_QUERY_QUERY_PART_H_
+#define QASINO_SERVICES_QUERY_QUERY_PART_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "services/server/part.h"
+
+namespace grpc {
+class Channel;
+class Service;
+}  // namespace grpc
+namespace prometheus {
+class Registry;
+}
+
+namespace qasino::query {
+
+struct QueryOptions {
+  // --identity: the server's name in SnapshotInfo, and in the internal tables while no
+  // ingest process has handed in a shard.
+  std::string identity;
+  // --query-timeout: a query that runs longer ends with DEADLINE_EXCEEDED.
+  absl::Duration timeout = absl::Seconds(30);
+  // --max-rows: a larger result ends with RESOURCE_EXHAUSTED. 0: no limit.
+  int64_t max_rows = 1'000'000;
+  // --max-query-memory: what SQLite may allocate for one query.
+  int64_t max_query_memory = 256 << 20;
+  // --max-queries: more at once, running or waiting, are refused.
+  int64_t max_queries = 1024;
+  // --query-threads: queries that run at the same time. More than there are cores, so
+  // that quick ones are not stuck behind slow ones.
+  int64_t threads = 32;
+  // --max-snapshot-size: a larger snapshot is not loaded.
+  int64_t max_snapshot_bytes = int64_t{16} << 30;
+};
+
+// The query service: holds the newest snapshot of the store and answers SQL on it.
+//
+// Statements run on a pool of threads, a batch of rows at a time; between batches a
+// query whose client reads slowly holds no thread. All functions are thread-safe.
+class QueryPart : public server::Part {
+ public:
+  // Begins to watch the store at once.
+  static absl::StatusOr<std::unique_ptr<QueryPart>> Create(const QueryOptions& options,
+                                                           std::shared_ptr<grpc::Channel> store,
+                                                           prometheus::Registry& metrics);
+  // The gRPC server that has the service must be shut down before.
+  ~QueryPart() override;
+
+  std::string_view name() const override { return "query"; }
+  std::string_view service_name() const override { return "qasino.v1.Query"; }
+  grpc::Service& service() override;
+  // OK from the first snapshot on, the empty one included.
+  absl::Status Ready() const override;
+  void Drain(absl::Time deadline) override;
+
+ private:
+  class State;
+  explicit QueryPart(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace qasino::query
+
+#endif  // QASINO_SERVICES_QUERY_QUERY_PART_H_

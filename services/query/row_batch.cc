@@ -1,0 +1,123 @@
+#include "services/query/row_batch.h"
+
+#include <cstring>
+
+namespace qasino::query {
+
+bool IsUtf8(std::string_view bytes) {
+  const auto* at = reinterpret_cast<const unsigned char*>(bytes.data());
+  const auto* const end = at + bytes.size();
+  while (at != end) {
+    // Nearly all text is ASCII: eight bytes at once.
+    if (end - at >= 8) {
+      uint64_t eight;
+      std::memcpy(&eight, at, sizeof(eight));
+      if ((eight & 0x8080808080808080) == 0) {
+        at += 8;
+        continue;
+      }
+    }
+    const unsigned char lead = *at;
+    if (lead < 0x80) {
+      ++at;
+      continue;
+    }
+    // How many bytes follow, and the range of the first of them.
+    int more = 0;
+    unsigned char low = 0x80, high = 0xbf;
+    if (lead >= 0xc2 && lead <= 0xdf) {
+      more = 1;
+    } else if (lead >= 0xe0 && lead <= 0xef) {
+      more = 2;
+      if (lead == 0xe0) low = 0xa0;
+      if (lead == 0xed) high = 0x9f;
+    } else if (lead >= 0xf0 && lead <= 0xf4) {
+      more = 3;
+      if (lead == 0xf0) low = 0x90;
+      if (lead == 0xf4) high = 0x8f;
+    } else {
+      return false;
+    }
+    if (end - at <= more) return false;
+    if (at[1] < low || at[1] > high) return false;
+    for (int i = 2; i <= more; ++i) {
+      if ((at[i] & 0xc0) != 0x80) return false;
+    }
+    at += more + 1;
+  }
+  return true;
+}
+
+RowBatchWriter::RowBatchWriter(v1::RowBatch& batch, int columns) : batch_(batch) {
+  columns_.reserve(columns);
+  for (int i = 0; i < columns; ++i) columns_.push_back(batch_.add_columns());
+}
+
+void RowBatchWriter::Append(sqlite3_stmt* statement) {
+  for (int i = 0; i < static_cast<int>(columns_.size()); ++i) AppendCell(statement, i);
+  batch_.set_rows(batch_.rows() + 1);
+}
+
+void RowBatchWriter::AppendCell(sqlite3_stmt* statement, int index) {
+  v1::Column& column = *columns_[index];
+  int kind = 0;
+  switch (sqlite3_column_type(statement, index)) {
+    case SQLITE_INTEGER: {
+      const int64_t value = sqlite3_column_int64(statement, index);
+      column.add_integers(value);
+      kind = v1::INTEGER;
+      // A zigzag varint of seven bits a byte.
+      size_bytes_ += value >= -64 && value < 64 ? 1 : 5;
+      break;
+    }
+    case SQLITE_FLOAT:
+      column.add_reals(sqlite3_column_double(statement, index));
+      kind = v1::REAL;
+      size_bytes_ += 8;
+      break;
+    case SQLITE_TEXT: {
+      const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(statement, index));
+      const size_t size = sqlite3_column_bytes(statement, index);
+      if (data == nullptr) break;  // no memory; the next step says so
+      if (IsUtf8({data, size})) {
+        column.add_texts(data, size);
+        kind = v1::TEXT;
+      } else {
+        column.add_blobs(data, size);
+        kind = v1::BLOB;
+      }
+      size_bytes_ += static_cast<int64_t>(size) + 2;
+      break;
+    }
+    case SQLITE_BLOB: {
+      const auto* data = static_cast<const char*>(sqlite3_column_blob(statement, index));
+      const size_t size = sqlite3_column_bytes(statement, index);
+      column.add_blobs(data == nullptr ? "" : data, size);
+      kind = v1::BLOB;
+      size_bytes_ += static_cast<int64_t>(size) + 2;
+      break;
+    }
+    default:
+      break;
+  }
+
+  if (!column.kinds().empty()) {
+    column.mutable_kinds()->push_back(static_cast<char>(kind));
+    ++size_bytes_;
+    // Only NULLs so far: the first value names the type.
+    if (column.type() == v1::COLUMN_TYPE_UNSPECIFIED && kind != 0) {
+      column.set_type(static_cast<v1::ColumnType>(kind));
+    }
+    return;
+  }
+  if (batch_.rows() == 0 && kind != 0) column.set_type(static_cast<v1::ColumnType>(kind));
+  if (kind == column.type() && kind != 0) return;
+  // The first cell that is NULL or of another type: from here on kinds are needed, also
+  // for the rows before.
+  std::string& kinds = *column.mutable_kinds();
+  kinds.assign(batch_.rows(), static_cast<char>(column.type()));
+  kinds.push_back(static_cast<char>(kind));
+  size_bytes_ += static_cast<int64_t>(kinds.size());
+}
+
+}  // namespace qasino::query

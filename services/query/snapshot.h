@@ -1,0 +1,99 @@
+#ifndef QASINO_SERVICES_QUERY_SNAPSHOT_H_
+#define QASINO_SERVICES_QUERY_SNAPSHOT_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "qasino/v1/query.pb.h"
+#include "qasino/v1/snapshot.pb.h"
+#include "services/query/merge_plan.h"
+#include "services/query/sandbox.h"
+#include "services/sqlite/database.h"
+
+namespace qasino::query {
+
+// A shard's bytes in memory. Immutable once filled; shared by snapshots.
+struct ShardImage {
+  v1::ShardInfo info;
+  std::unique_ptr<char[]> bytes;
+
+  std::string_view view() const { return {bytes.get(), info.size_bytes()}; }
+};
+
+// What the answering server tells of itself in the internal tables.
+struct ServerFacts {
+  std::string identity;
+  int64_t sql_received = 0;
+  int64_t sql_completed = 0;
+  int64_t sql_errors = 0;
+};
+
+// One snapshot, ready for SQL: the tables of all its shards merged, and the internal
+// tables about the whole. Immutable; all functions may be called from any thread.
+//
+// The shards' bytes are read where they lie, by any number of connections. Only what
+// must be converted or cannot be attached is copied, once, when the snapshot is built.
+//
+// A query holds a Connection, which keeps the snapshot alive; the last one to let go
+// frees it.
+class Snapshot : public std::enable_shared_from_this<Snapshot> {
+ public:
+  // The shards are those of the manifest, in its order. DATA_LOSS when one cannot be
+  // read. Takes time in proportion to what must be copied.
+  static absl::StatusOr<std::shared_ptr<const Snapshot>> Build(
+      const v1::Manifest& manifest, std::vector<std::shared_ptr<const ShardImage>> shards,
+      const ServerFacts& facts);
+
+  const v1::SnapshotInfo& info() const { return info_; }
+  const std::vector<std::shared_ptr<const ShardImage>>& shards() const { return shards_; }
+  // Bytes of the shards and of what was built beside them.
+  int64_t size_bytes() const;
+
+  // A connection lent to one query; given back for the next one when destroyed. Must not
+  // outlive statements prepared on it. Used by one thread at a time.
+  class Connection {
+   public:
+    Connection(std::shared_ptr<const Snapshot> snapshot, std::unique_ptr<Sandbox> sandbox);
+    ~Connection();
+    Connection(Connection&&) = default;
+    Connection& operator=(Connection&&) = delete;
+
+    const Snapshot& snapshot() const { return *snapshot_; }
+    Sandbox& sandbox() { return *sandbox_; }
+
+   private:
+    std::shared_ptr<const Snapshot> snapshot_;
+    std::unique_ptr<Sandbox> sandbox_;
+  };
+
+  // Lends an idle connection, or opens one.
+  absl::StatusOr<Connection> Connect() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  Snapshot() = default;
+  absl::StatusOr<std::unique_ptr<Sandbox>> Open() const;
+
+  // Constant after Build.
+  v1::SnapshotInfo info_;
+  std::vector<std::shared_ptr<const ShardImage>> shards_;
+  // The internal tables, and the merged tables that had to be copied.
+  sqlite::Image main_;
+  // Which shards a connection attaches, by index.
+  std::vector<int> attached_;
+  // CREATE TEMP VIEW statements of tables that several shards have.
+  std::string views_;
+
+  mutable absl::Mutex mutex_;
+  mutable std::vector<std::unique_ptr<Sandbox>> idle_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace qasino::query
+
+#endif  // QASINO_SERVICES_QUERY_SNAPSHOT_H_

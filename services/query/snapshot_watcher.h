@@ -1,0 +1,84 @@
+#ifndef QASINO_SERVICES_QUERY_SNAPSHOT_WATCHER_H_
+#define QASINO_SERVICES_QUERY_SNAPSHOT_WATCHER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "qasino/v1/snapshot.pb.h"
+#include "services/query/snapshot.h"
+
+namespace grpc {
+class Channel;
+class ClientContext;
+}  // namespace grpc
+
+namespace qasino::query {
+
+// Follows the snapshot store: waits for new manifests, fetches the shards that it does
+// not hold yet, builds the snapshot and puts it in place of the last one, which lives on
+// while queries use it. When the store is away it goes on serving what it has and
+// connects again by itself.
+//
+// One thread of its own does the work; all functions may be called from any thread.
+class SnapshotWatcher {
+ public:
+  struct Options {
+    // A snapshot larger than this is not loaded, which is logged and counted.
+    int64_t max_snapshot_bytes = int64_t{16} << 30;
+    absl::Duration initial_backoff = absl::Milliseconds(100);
+    absl::Duration max_backoff = absl::Seconds(2);
+    // Asked when a snapshot is built.
+    std::function<ServerFacts()> facts;
+    // Told when a snapshot is in place, with the time from the manifest's arrival.
+    std::function<void(const Snapshot&, absl::Duration)> loaded;
+    // Told of each failure to load a snapshot that the store offered.
+    std::function<void(const absl::Status&)> failed;
+  };
+
+  SnapshotWatcher(std::shared_ptr<grpc::Channel> store, Options options);
+  // Ends the watch and the thread.
+  ~SnapshotWatcher();
+  SnapshotWatcher(const SnapshotWatcher&) = delete;
+  SnapshotWatcher& operator=(const SnapshotWatcher&) = delete;
+
+  // The newest snapshot; null until the store has offered one.
+  std::shared_ptr<const Snapshot> newest() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // OK while the watch lives, else why it does not.
+  absl::Status connection() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  void Run();
+  absl::Status Watch();
+  absl::Status Load(const v1::Manifest& manifest);
+  absl::StatusOr<std::shared_ptr<const ShardImage>> Fetch(const v1::Manifest& manifest,
+                                                          const v1::ShardInfo& info);
+  // Makes the context the one that Stop cancels; false when stopping already.
+  bool Enter(grpc::ClientContext* context) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Leave(grpc::ClientContext* context) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Constant after construction.
+  const std::shared_ptr<grpc::Channel> store_;
+  const Options options_;
+
+  mutable absl::Mutex mutex_;
+  std::shared_ptr<const Snapshot> newest_ ABSL_GUARDED_BY(mutex_);
+  absl::Status connection_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  // Calls in progress: the watch, and the fetching of a shard.
+  std::vector<grpc::ClientContext*> calls_ ABSL_GUARDED_BY(mutex_);
+
+  std::thread thread_;
+};
+
+}  // namespace qasino::query
+
+#endif  // QASINO_SERVICES_QUERY_SNAPSHOT_WATCHER_H_
