@@ -1,0 +1,42 @@
+#ifndef QASINO_SERVICES_INGEST_LIMITS_H_
+#define QASINO_SERVICES_INGEST_LIMITS_H_
+
+#include <cstdint>
+
+namespace qasino::ingest {
+
+// What one ingest process takes at the most. Past a limit a publish is refused whole, with
+// RESOURCE_EXHAUSTED and a message that names the limit.
+struct Limits {
+  // Of one publish. Bytes are those of the message on the wire.
+  int64_t rows_per_publish = 1'000'000;
+  int64_t bytes_per_publish = 32 << 20;
+  // Publishes in one message of a stream.
+  int64_t publishes_per_message = 65'536;
+
+  // Of one table, merged columns included. SQLite has no more.
+  int64_t columns_per_table = 2'000;
+  // Of one row as SQLite stores it.
+  int64_t bytes_per_row = 32 << 20;
+
+  // Of the running shard.
+  int64_t tables_per_shard = 10'000;
+  int64_t identities_per_shard = 1'000'000;
+  // The names of all its tables and columns; they travel in one message, ShardInfo.
+  int64_t catalogue_bytes = 8 << 20;
+  // Its database. SQLite serializes into one block of memory, which is under 2 GiB.
+  int64_t shard_bytes = int64_t{1536} << 20;
+
+  // Waiting for the writer. A stream reads no further while it is full.
+  int64_t queued_bytes = 256 << 20;
+  int64_t queued_publishes = 1'000'000;
+
+  // Sealed shards that wait for the store; the oldest is dropped first. One shard is
+  // always kept, however large.
+  int64_t backlog_bytes = int64_t{1} << 30;
+  int64_t backlog_shards = 64;
+};
+
+}  // namespace qasino::ingest
+
+#endif  // QASINO_SERVICES_INGEST_LIMITS_H_

@@ -1,0 +1,23 @@
+#ifndef QASINO_SERVICES_INGEST_SQLITE_SHARD_H_
+#define QASINO_SERVICES_INGEST_SQLITE_SHARD_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "services/ingest/limits.h"
+#include "services/ingest/shard.h"
+
+namespace qasino::ingest {
+
+// A shard that inserts into an SQLite database in memory; ShardFormat.SQLITE3.
+//
+// A table has the columns of all that published it, in the order in which they were first
+// seen; a column's declared type is the one that came first, and SQLite's affinity decides
+// how cells of another type are stored. Creating a table takes SQLite time that grows with
+// the number of tables, as does adding columns to one; Limits::tables_per_shard keeps that
+// within bounds. Rows are quick.
+absl::StatusOr<std::unique_ptr<Shard>> OpenSqliteShard(const Limits& limits);
+
+}  // namespace qasino::ingest
+
+#endif  // QASINO_SERVICES_INGEST_SQLITE_SHARD_H_

@@ -1,0 +1,308 @@
+#include "services/ingest/validate.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace qasino::ingest {
+namespace {
+
+constexpr size_t kLongestName = 128;
+constexpr size_t kLongestIdentity = 256;
+// What a message quotes of a name that may be anything.
+constexpr size_t kLongestQuote = 128;
+// Up to so many columns, comparing each with each is quicker than a set.
+constexpr int kFewColumns = 24;
+// A std::string and the pointer to it.
+constexpr int64_t kStringOverhead = 40;
+
+constexpr char kNameRule[] = "a letter, then letters, digits or '_', 128 bytes at the most";
+
+// Bytes of the UTF-8 character that `text` begins with; 0 when it is none.
+size_t Utf8CharacterSize(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const auto continues = [&](size_t i) { return i < text.size() && (byte(i) & 0xC0) == 0x80; };
+  const unsigned char first = byte(0);
+  if (first < 0x80) return 1;
+  if (first < 0xC2) return 0;
+  if (first < 0xE0) return continues(1) ? 2 : 0;
+  if (first < 0xF0) {
+    if (!continues(1) || !continues(2)) return 0;
+    if (first == 0xE0 && byte(1) < 0xA0) return 0;  // overlong
+    if (first == 0xED && byte(1) > 0x9F) return 0;  // surrogates
+    return 3;
+  }
+  if (first < 0xF5) {
+    if (!continues(1) || !continues(2) || !continues(3)) return 0;
+    if (first == 0xF0 && byte(1) < 0x90) return 0;  // overlong
+    if (first == 0xF4 && byte(1) > 0x8F) return 0;  // beyond U+10FFFF
+    return 4;
+  }
+  return 0;
+}
+
+bool IsKnownType(v1::ColumnType type) {
+  return type == v1::INTEGER || type == v1::REAL || type == v1::TEXT || type == v1::BLOB;
+}
+
+const char* ArrayName(size_t kind) {
+  constexpr std::array<const char*, 5> kNames = {"", "integers", "reals", "texts", "blobs"};
+  return kNames[kind];
+}
+
+std::string InTable(const v1::Table& table) {
+  return absl::StrCat("table ", Quoted(table.name()), ": ");
+}
+
+absl::Status ValidateTableName(const std::string& name) {
+  if (!IsName(name)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("table ", Quoted(name), " is not a name: ", kNameRule));
+  }
+  for (const char* reserved : {"sqlite_", "qasino_server_"}) {
+    if (absl::StartsWithIgnoreCase(name, reserved)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "table ", Quoted(name), ": names that begin with '", reserved, "' are reserved"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Checks that cells and kinds fit, and finds the number of rows.
+absl::Status ValidateCells(const v1::Table& table, const v1::Column& column, int64_t* rows) {
+  const std::array<int64_t, 5> sizes = {0, column.integers_size(), column.reals_size(),
+                                        column.texts_size(), column.blobs_size()};
+  const auto fault = [&](auto&&... words) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(InTable(table), "column ", Quoted(column.name()), words...));
+  };
+  const std::string& kinds = column.kinds();
+  if (kinds.empty()) {
+    for (size_t kind = 1; kind < sizes.size(); ++kind) {
+      if (sizes[kind] != 0 && kind != static_cast<size_t>(column.type())) {
+        return fault(" is of type ", v1::ColumnType_Name(column.type()), " and has ",
+                     ArrayName(kind), ", but no kinds");
+      }
+    }
+    *rows = sizes[column.type()];
+    return absl::OkStatus();
+  }
+  std::array<int64_t, 5> used = {};
+  for (size_t row = 0; row < kinds.size(); ++row) {
+    const auto kind = static_cast<unsigned char>(kinds[row]);
+    if (kind >= used.size()) {
+      return fault(", row ", row + 1, ": kind ", static_cast<int>(kind), " is none of 0 to 4");
+    }
+    ++used[kind];
+  }
+  for (size_t kind = 1; kind < sizes.size(); ++kind) {
+    if (used[kind] != sizes[kind]) {
+      return fault(" has ", sizes[kind], " ", ArrayName(kind), ", but its kinds ask for ",
+                   used[kind]);
+    }
+  }
+  *rows = static_cast<int64_t>(kinds.size());
+  return absl::OkStatus();
+}
+
+absl::Status ValidateColumns(const v1::Table& table, const Limits& limits) {
+  const int count = table.columns_size();
+  if (count == 0) return absl::InvalidArgumentError(InTable(table) + "has no columns");
+  if (count > limits.columns_per_table) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        InTable(table), "has ", count, " columns, over the limit of ", limits.columns_per_table));
+  }
+  for (int i = 0; i < count; ++i) {
+    const v1::Column& column = table.columns(i);
+    if (!IsName(column.name())) {
+      return absl::InvalidArgumentError(absl::StrCat(InTable(table), "column ", i + 1, " ",
+                                                     Quoted(column.name()),
+                                                     " is not a name: ", kNameRule));
+    }
+    if (!IsKnownType(column.type())) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(InTable(table), "column ", Quoted(column.name()),
+                       column.type() == v1::COLUMN_TYPE_UNSPECIFIED
+                           ? std::string(" has no type")
+                           : absl::StrCat(" has the unknown type ", column.type()),
+                       ": INTEGER, REAL, TEXT or BLOB is wanted"));
+    }
+  }
+  const auto repeated = [&](const std::string& name) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(InTable(table), "column ", Quoted(name),
+                     " is there twice (names are compared without case)"));
+  };
+  if (count <= kFewColumns) {
+    for (int i = 1; i < count; ++i) {
+      for (int j = 0; j < i; ++j) {
+        if (absl::EqualsIgnoreCase(table.columns(i).name(), table.columns(j).name())) {
+          return repeated(table.columns(i).name());
+        }
+      }
+    }
+  } else {
+    absl::flat_hash_set<std::string> seen;
+    seen.reserve(count);
+    for (const v1::Column& column : table.columns()) {
+      if (!seen.insert(absl::AsciiStrToLower(column.name())).second) return repeated(column.name());
+    }
+  }
+  int64_t rows = 0;
+  for (int i = 0; i < count; ++i) {
+    int64_t these = 0;
+    if (absl::Status status = ValidateCells(table, table.columns(i), &these); !status.ok()) {
+      return status;
+    }
+    if (i == 0) {
+      rows = these;
+    } else if (these != rows) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(InTable(table), "column ", Quoted(table.columns(i).name()), " has ", these,
+                       " rows, column ", Quoted(table.columns(0).name()), " has ", rows));
+    }
+  }
+  if (rows > limits.rows_per_publish) {
+    return absl::ResourceExhaustedError(absl::StrCat(InTable(table), "has ", rows,
+                                                     " rows, over the limit of ",
+                                                     limits.rows_per_publish, " a publish"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateOptions(const v1::PublishRequest& publish, const Limits& limits) {
+  const v1::Table& table = publish.table();
+  if (publish.persist() && publish.static_()) {
+    return absl::InvalidArgumentError(InTable(table) +
+                                      "options 'persist' and 'static' exclude each other");
+  }
+  if (publish.keycols_size() > 0 && !publish.update()) {
+    return absl::InvalidArgumentError(InTable(table) + "'keycols' are there without 'update'");
+  }
+  if (publish.keycols_size() > limits.columns_per_table) {
+    return absl::ResourceExhaustedError(absl::StrCat(InTable(table), "has ", publish.keycols_size(),
+                                                     " keycols, over the limit of ",
+                                                     limits.columns_per_table));
+  }
+  if (publish.keycols_size() > 0) {
+    absl::flat_hash_set<std::string> names;
+    for (const v1::Column& column : table.columns()) {
+      names.insert(absl::AsciiStrToLower(column.name()));
+    }
+    for (const std::string& key : publish.keycols()) {
+      // A name as long as it likes is not worth a copy of it.
+      if (!IsName(key) || !names.contains(absl::AsciiStrToLower(key))) {
+        return absl::InvalidArgumentError(absl::StrCat(InTable(table), "key column ", Quoted(key),
+                                                       " is not a column of the table"));
+      }
+    }
+  }
+  const auto absent = [&](const char* option) {
+    return absl::UnimplementedError(
+        absl::StrCat(InTable(table), "option '", option, "' is not offered by this server"));
+  };
+  if (publish.update()) return absent("update");
+  if (publish.persist()) return absent("persist");
+  if (publish.static_()) return absent("static");
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ValidatePublish(const v1::PublishRequest& publish, int64_t bytes,
+                             const Limits& limits) {
+  if (bytes > limits.bytes_per_publish) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the publish has ", bytes, " bytes, over the limit of ", limits.bytes_per_publish));
+  }
+  if (absl::Status status = ValidateIdentity(publish.identity()); !status.ok()) return status;
+  if (!publish.has_table()) return absl::InvalidArgumentError("the publish has no table");
+  if (absl::Status status = ValidateTableName(publish.table().name()); !status.ok()) return status;
+  if (absl::Status status = ValidateColumns(publish.table(), limits); !status.ok()) return status;
+  return ValidateOptions(publish, limits);
+}
+
+absl::Status ValidateIdentity(std::string_view identity) {
+  if (identity.empty()) return absl::InvalidArgumentError("the identity is empty");
+  if (identity.size() > kLongestIdentity) {
+    return absl::InvalidArgumentError(absl::StrCat("the identity ", Quoted(identity), " has ",
+                                                   identity.size(), " bytes, over the limit of ",
+                                                   kLongestIdentity));
+  }
+  for (size_t i = 0; i < identity.size();) {
+    const size_t size = Utf8CharacterSize(identity.substr(i));
+    if (size == 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the identity ", Quoted(identity), " is not valid UTF-8"));
+    }
+    const auto first = static_cast<unsigned char>(identity[i]);
+    const bool ascii_control = first < 0x20 || first == 0x7F;
+    // U+0080 to U+009F.
+    const bool latin_control = first == 0xC2 && static_cast<unsigned char>(identity[i + 1]) < 0xA0;
+    if (ascii_control || latin_control) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the identity ", Quoted(identity), " has a control character"));
+    }
+    i += size;
+  }
+  return absl::OkStatus();
+}
+
+int64_t RowCount(const v1::Table& table) {
+  if (table.columns().empty()) return 0;
+  const v1::Column& column = table.columns(0);
+  if (!column.kinds().empty()) return static_cast<int64_t>(column.kinds().size());
+  switch (column.type()) {
+    case v1::INTEGER:
+      return column.integers_size();
+    case v1::REAL:
+      return column.reals_size();
+    case v1::TEXT:
+      return column.texts_size();
+    case v1::BLOB:
+      return column.blobs_size();
+    default:
+      return 0;
+  }
+}
+
+int64_t CostOf(const v1::PublishRequest& publish, int64_t bytes) {
+  int64_t strings = 0;
+  for (const v1::Column& column : publish.table().columns()) {
+    strings += 1 + column.texts_size() + column.blobs_size();
+  }
+  return bytes + static_cast<int64_t>(sizeof(v1::PublishRequest)) + strings * kStringOverhead;
+}
+
+bool IsName(std::string_view name) {
+  if (name.empty() || name.size() > kLongestName || !absl::ascii_isalpha(name[0])) return false;
+  return std::all_of(name.begin(), name.end(),
+                     [](char c) { return absl::ascii_isalnum(c) || c == '_'; });
+}
+
+std::string Quoted(std::string_view text) {
+  std::string shown;
+  size_t i = 0;
+  while (i < text.size()) {
+    if (i >= kLongestQuote) {
+      shown += "…";
+      break;
+    }
+    const size_t size = Utf8CharacterSize(text.substr(i));
+    if (size > 1) {
+      shown.append(text.substr(i, size));
+    } else {
+      shown += absl::CHexEscape(std::string(1, text[i]));
+    }
+    i += std::max<size_t>(size, 1);
+  }
+  return absl::StrCat("'", shown, "'");
+}
+
+}  // namespace qasino::ingest
