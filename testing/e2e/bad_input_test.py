@@ -1,0 +1,324 @@
+"""Bad input gets a clear error with a canonical code, and the process goes on."""
+
+import socket
+import struct
+
+import grpc
+import pytest
+from qasino.v1 import ingest_pb2, query_pb2, snapshot_pb2, table_pb2
+
+from testing.e2e import system, tables
+from testing.e2e.tables import INTEGER, TEXT
+
+Column = table_pb2.Column
+Table = table_pb2.Table
+
+
+@pytest.fixture(name="qasino", scope="module", params=sorted(system.MODES))
+def qasino_fixture(request, tmp_path_factory):
+    """As the common one, with limits that a test can reach."""
+    directory = str(tmp_path_factory.mktemp(request.param))
+    with system.kept(system.MODES[request.param](
+            directory, query_flags={"--query-timeout": "2s", "--max-rows": 1000})) as started:
+        yield started
+
+
+def good_table(name="good"):
+    return tables.table(name, {"a": (INTEGER, [1, 2])})
+
+
+@pytest.fixture(autouse=True)
+def the_processes_go_on(qasino):
+    """After each test: everything still runs, and publishes and answers."""
+    yield
+    for program in qasino.programs:
+        assert program.exit_code() is None, f"{program.name} ended"
+    for ingest in range(len(qasino.ingests)):
+        qasino.client.publish("after", good_table("afterwards"), ingest)
+    assert qasino.client.query("SELECT 1").rows == [(1,)]
+
+
+# name: (identity, table, options, words of the message)
+BAD_PUBLISHES = {
+    "no table": ("h", None, {}, ["table"]),
+    "no identity": ("", good_table(), {}, ["identity"]),
+    "identity too long": ("h" * 257, good_table(), {}, ["identity", "256"]),
+    "control character in identity": ("h\n1", good_table(), {}, ["identity"]),
+    "empty table name": ("h", tables.table("", {"a": (INTEGER, [1])}), {}, ["name"]),
+    "table name that is none": ("h", tables.table("a b", {"a": (INTEGER, [1])}), {}, ["'a b'"]),
+    "table name with quotes": ("h", tables.table('a";--', {"a": (INTEGER, [1])}), {}, ["name"]),
+    "table name begins with a digit": ("h", tables.table("1a", {"a": (INTEGER, [1])}), {},
+                                       ["'1a'"]),
+    "table name too long": ("h", tables.table("a" * 129, {"a": (INTEGER, [1])}), {}, ["128"]),
+    "table name of SQLite": ("h", tables.table("sqlite_x", {"a": (INTEGER, [1])}), {},
+                             ["sqlite_"]),
+    "table name of the server": ("h", tables.table("QASINO_server_x", {"a": (INTEGER, [1])}), {},
+                                 ["server_"]),
+    "no columns": ("h", Table(name="t"), {}, ["'t'", "column"]),
+    "column name that is none": ("h", tables.table("t", {"a": (INTEGER, [1]),
+                                                         "b-c": (INTEGER, [1])}), {}, ["'b-c'"]),
+    "column named twice": ("h", Table(name="t", columns=[
+        Column(name="a", type=INTEGER, integers=[1]), Column(name="A", type=TEXT, texts=["x"])]),
+        {}, ["'A'"]),
+    "ragged columns": ("h", Table(name="t", columns=[
+        Column(name="a", type=INTEGER, integers=[1, 2]),
+        Column(name="b", type=INTEGER, integers=[1])]), {}, ["'b'", "row"]),
+    "type unsaid": ("h", Table(name="t", columns=[Column(name="a", integers=[1])]), {},
+                    ["'a'", "type"]),
+    "type unknown": ("h", Table(name="t", columns=[Column(name="a", type=9, integers=[1])]), {},
+                     ["'a'", "type"]),
+    "cells in the wrong array": ("h", Table(name="t", columns=[
+        Column(name="a", type=INTEGER, texts=["x"])]), {}, ["'a'"]),
+    "kinds with too few values": ("h", Table(name="t", columns=[
+        Column(name="a", type=INTEGER, integers=[1], kinds=bytes([1, 1]))]), {}, ["'a'"]),
+    "kinds with too many values": ("h", Table(name="t", columns=[
+        Column(name="a", type=INTEGER, integers=[1, 2], kinds=bytes([1]))]), {}, ["'a'"]),
+    "a kind that is none": ("h", Table(name="t", columns=[
+        Column(name="a", type=INTEGER, integers=[1], kinds=bytes([5]))]), {}, ["'a'"]),
+    "keycols without update": ("h", good_table(), {"keycols": ["a"]}, ["keycols"]),
+}
+
+
+@pytest.mark.parametrize("case", sorted(BAD_PUBLISHES))
+def test_a_bad_publish_is_refused_with_what_is_wrong(qasino, case):
+    identity, table, options, words = BAD_PUBLISHES[case]
+    code, message = system.code_and_message(
+        lambda: qasino.client.publish(identity, table, **options))
+    assert code == "INVALID_ARGUMENT"
+    for word in words:
+        assert word.lower() in message.lower()
+
+
+def test_a_refused_table_leaves_nothing_behind(qasino):
+    ragged = Table(name="leftover", columns=[
+        Column(name="a", type=INTEGER, integers=[1, 2]),
+        Column(name="b", type=INTEGER, integers=[1])])
+    system.code_and_message(lambda: qasino.client.publish("h", ragged))
+    response, _ = qasino.client.publish_and_query("h", good_table("marker"),
+                                                  "SELECT * FROM marker")
+    assert response.generation
+    code, message = system.code_and_message(lambda: qasino.client.query("SELECT * FROM leftover"))
+    assert (code, "no such table" in message) == ("INVALID_ARGUMENT", True)
+
+
+@pytest.mark.parametrize("option", ["persist", "static", "update"])
+def test_an_option_that_is_not_offered_is_refused_as_unimplemented(qasino, option):
+    code, message = system.code_and_message(
+        lambda: qasino.client.publish("h", good_table("optional"), **{option: True}))
+    assert code == "UNIMPLEMENTED"
+    assert option in message
+
+
+def test_too_many_columns_are_refused(qasino):
+    wide = tables.table("wide", {f"c{n}": (INTEGER, [1]) for n in range(40000)})
+    code, message = system.code_and_message(lambda: qasino.client.publish("h", wide))
+    assert code in ("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT")
+    assert "column" in message
+
+
+def test_a_message_over_the_limit_is_refused(qasino):
+    big = tables.table("big", {"a": (TEXT, ["x" * (80 << 20)])})
+    code, _ = system.code_and_message(lambda: qasino.client.publish("h", big))
+    assert code == "RESOURCE_EXHAUSTED"
+
+
+def test_text_that_is_not_utf8_is_refused(qasino):
+    # Python's own protobuf refuses to make such a message, so its bytes are made by hand:
+    # PublishRequest{identity: "h", table: {name: "t", columns: [{name: "a", type: TEXT,
+    # texts: ["\xff"]}]}}.
+    column = b"\x0a\x01a\x10\x03\x2a\x01\xff"
+    table = b"\x0a\x01t\x12" + bytes([len(column)]) + column
+    request = b"\x0a\x01h\x12" + bytes([len(table)]) + table
+    with grpc.insecure_channel(qasino.ingests[0].address("ingest")) as channel:
+        call = channel.unary_unary("/qasino.v1.Ingest/Publish")
+        code, _ = system.code_and_message(lambda: call(request, timeout=system.DEADLINE))
+    assert code in ("INVALID_ARGUMENT", "INTERNAL")
+
+
+@pytest.mark.parametrize("part", ["ingest", "store", "query"])
+@pytest.mark.parametrize("garbage", [
+    b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"\0" * 4096,
+    b"\xff" * 65536,
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 1000,
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + struct.pack(">I", 0xffffff04)[1:] + b"\x04" * 6,
+], ids=["http1", "zeros", "ones", "bad-frame", "huge-settings"])
+def test_garbage_bytes_on_a_grpc_port_close_that_connection_alone(qasino, part, garbage):
+    program = {"ingest": qasino.ingests[0], "store": qasino.store, "query": qasino.query}[part]
+    with socket.create_connection(("127.0.0.1", program.port(part)), system.DEADLINE) as peer:
+        try:
+            peer.sendall(garbage)
+            peer.shutdown(socket.SHUT_WR)
+            while peer.recv(65536):
+                pass
+        except ConnectionError:
+            pass  # As good as an end.
+
+
+@pytest.mark.parametrize("service, method", [
+    ("Ingest", "Publish"), ("Query", "Query"), ("SnapshotStore", "GetManifest")])
+def test_bytes_that_are_no_message_are_refused(qasino, service, method):
+    program, part = {"Ingest": (qasino.ingests[0], "ingest"), "Query": (qasino.query, "query"),
+                     "SnapshotStore": (qasino.store, "store")}[service]
+    with grpc.insecure_channel(program.address(part)) as channel:
+        call = channel.unary_unary(f"/qasino.v1.{service}/{method}")
+        code, _ = system.code_and_message(
+            lambda: call(b"\xff\xff\xff\xff", timeout=system.DEADLINE))
+    assert code in ("INTERNAL", "INVALID_ARGUMENT")
+
+
+def test_a_method_that_does_not_exist_is_unimplemented(qasino):
+    with grpc.insecure_channel(qasino.query.address("query")) as channel:
+        call = channel.unary_unary("/qasino.v1.Query/Nothing")
+        code, _ = system.code_and_message(lambda: call(b"", timeout=system.DEADLINE))
+    assert code == "UNIMPLEMENTED"
+
+
+# statement: codes that are right
+BAD_SQL = {
+    "": {"INVALID_ARGUMENT"},
+    ";": {"INVALID_ARGUMENT"},
+    "-- nothing": {"INVALID_ARGUMENT"},
+    "SELEC 1": {"INVALID_ARGUMENT"},
+    "SELECT": {"INVALID_ARGUMENT"},
+    "SELECT 'open": {"INVALID_ARGUMENT"},
+    "SELECT * FROM nowhere": {"INVALID_ARGUMENT"},
+    "SELECT nothing": {"INVALID_ARGUMENT"},
+    "SELECT 1; SELECT 2": {"INVALID_ARGUMENT"},
+    "SELECT 1; DROP TABLE x": {"INVALID_ARGUMENT"},
+    "DESC nowhere": {"INVALID_ARGUMENT", "NOT_FOUND"},
+    "SHOW NOTHING": {"INVALID_ARGUMENT"},
+    "CREATE TABLE x (a)": {"PERMISSION_DENIED"},
+    "CREATE TEMP TABLE x (a)": {"PERMISSION_DENIED"},
+    "INSERT INTO qasino_server_info VALUES (1, 2, 3)": {"PERMISSION_DENIED", "INVALID_ARGUMENT"},
+    "DELETE FROM qasino_server_info": {"PERMISSION_DENIED", "INVALID_ARGUMENT"},
+    "UPDATE qasino_server_info SET generation_number = 0": {"PERMISSION_DENIED",
+                                                            "INVALID_ARGUMENT"},
+    "DROP TABLE qasino_server_info": {"PERMISSION_DENIED", "INVALID_ARGUMENT"},
+    "WITH x AS (SELECT 1) DELETE FROM qasino_server_info": {"PERMISSION_DENIED",
+                                                            "INVALID_ARGUMENT"},
+    "ATTACH DATABASE '/etc/passwd' AS p": {"PERMISSION_DENIED"},
+    "ATTACH ':memory:' AS p": {"PERMISSION_DENIED"},
+    "DETACH main": {"PERMISSION_DENIED"},
+    "PRAGMA journal_mode = DELETE": {"PERMISSION_DENIED"},
+    "PRAGMA writable_schema = 1": {"PERMISSION_DENIED"},
+    "PRAGMA database_list": {"PERMISSION_DENIED"},
+    "VACUUM": {"PERMISSION_DENIED"},
+    "VACUUM INTO '/tmp/qasino_must_not_exist'": {"PERMISSION_DENIED"},
+    "BEGIN": {"PERMISSION_DENIED"},
+    "COMMIT": {"PERMISSION_DENIED"},
+    "SAVEPOINT a": {"PERMISSION_DENIED"},
+    "REINDEX": {"PERMISSION_DENIED"},
+    "ANALYZE": {"PERMISSION_DENIED"},
+    "SELECT load_extension('/tmp/x')": {"PERMISSION_DENIED", "INVALID_ARGUMENT"},
+    "SELECT readfile('/etc/passwd')": {"PERMISSION_DENIED", "INVALID_ARGUMENT"},
+    "SELECT writefile('/tmp/qasino_must_not_exist', 'x')": {"PERMISSION_DENIED",
+                                                            "INVALID_ARGUMENT"},
+    "SELECT fts3_tokenizer('a', 1)": {"PERMISSION_DENIED", "INVALID_ARGUMENT"},
+}
+
+
+@pytest.mark.parametrize("sql", sorted(BAD_SQL))
+def test_sql_that_is_wrong_or_does_more_than_read_is_refused(qasino, sql):
+    code, message = system.code_and_message(lambda: qasino.client.query(sql))
+    assert code in BAD_SQL[sql], message
+    assert message
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+
+
+def test_an_endless_statement_is_ended_by_the_query_timeout(qasino):
+    code, message = system.code_and_message(lambda: qasino.client.query(ENDLESS))
+    assert code == "DEADLINE_EXCEEDED"
+    assert "2" in message  # It names the limit.
+
+
+def test_the_calls_own_deadline_ends_a_statement_sooner(qasino):
+    code, _ = system.code_and_message(lambda: qasino.client.query(ENDLESS, timeout=0.3))
+    assert code == "DEADLINE_EXCEEDED"
+
+
+def test_more_rows_than_max_rows_are_an_error_after_the_rows_that_are_allowed(qasino):
+    sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {}) SELECT i FROM n"
+    assert len(qasino.client.query(sql.format(1000)).rows) == 1000
+    rows = 0
+    try:
+        for response in qasino.client.query_stub.Query(
+                query_pb2.QueryRequest(sql=sql.format(1001)), timeout=system.DEADLINE):
+            rows += response.batch.rows
+        raise AssertionError("the answer ended well")
+    except grpc.RpcError as error:
+        assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "1000" in error.details()
+    assert rows <= 1000
+
+
+def test_a_huge_statement_is_refused(qasino):
+    code, _ = system.code_and_message(
+        lambda: qasino.client.query("SELECT '" + "x" * (20 << 20) + "'"))
+    assert code in ("INVALID_ARGUMENT", "RESOURCE_EXHAUSTED")
+
+
+def test_a_deeply_nested_statement_is_refused(qasino):
+    code, _ = system.code_and_message(
+        lambda: qasino.client.query("SELECT " + "(" * 100000 + "1" + ")" * 100000))
+    assert code in ("INVALID_ARGUMENT", "RESOURCE_EXHAUSTED")
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT length(zeroblob(2000000000))",
+    "SELECT length(printf('%2000000000d', 1))",
+    "SELECT replace(hex(zeroblob(100000000)), '0', hex(zeroblob(10000)))",
+    "SELECT group_concat(hex(zeroblob(1000000))) FROM (WITH RECURSIVE n(i) AS "
+    "(SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000) SELECT i FROM n)",
+])
+def test_a_statement_that_wants_much_memory_ends_in_an_error(qasino, sql):
+    code, message = system.code_and_message(lambda: qasino.client.query(sql))
+    assert code in ("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED"), message
+
+
+def test_a_generation_that_is_not_held_is_not_found(qasino):
+    code, _ = system.code_and_message(lambda: qasino.client.query("SELECT 1", generation=1))
+    assert code in ("NOT_FOUND", "UNIMPLEMENTED")
+
+
+def test_a_shard_with_bytes_that_differ_from_its_info_is_refused(qasino):
+    info = snapshot_pb2.ShardInfo(
+        shard_id="bad-shard", generation=qasino.client.generation() + 1, kind="COLLECTED",
+        format="SQLITE3", size_bytes=4, xxh3=1, ingest_id="bad", identity="bad")
+    info.duration.seconds = 1
+    requests = [snapshot_pb2.PutShardRequest(info=info),
+                snapshot_pb2.PutShardRequest(chunk=snapshot_pb2.ShardChunk(data=b"abcd"))]
+    code, message = system.code_and_message(
+        lambda: qasino.client.store.PutShard(iter(requests), timeout=system.DEADLINE))
+    assert code in ("DATA_LOSS", "INVALID_ARGUMENT"), message
+
+
+def test_a_shard_named_as_a_path_is_refused(qasino):
+    info = snapshot_pb2.ShardInfo(
+        shard_id="../../escape", generation=qasino.client.generation() + 1, kind="COLLECTED",
+        format="SQLITE3", size_bytes=0, ingest_id="bad", identity="bad")
+    info.duration.seconds = 1
+    code, message = system.code_and_message(
+        lambda: qasino.client.store.PutShard(
+            iter([snapshot_pb2.PutShardRequest(info=info)]), timeout=system.DEADLINE))
+    assert code == "INVALID_ARGUMENT"
+    assert "shard_id" in message or "name" in message
+
+
+def test_a_put_without_info_is_refused(qasino):
+    requests = [snapshot_pb2.PutShardRequest(chunk=snapshot_pb2.ShardChunk(data=b"abcd"))]
+    code, _ = system.code_and_message(
+        lambda: qasino.client.store.PutShard(iter(requests), timeout=system.DEADLINE))
+    assert code == "INVALID_ARGUMENT"
+
+
+def test_a_publish_stream_that_breaks_off_harms_no_other(qasino):
+    def requests():
+        yield ingest_pb2.PublishStreamRequest(
+            publishes=[ingest_pb2.PublishRequest(identity="h", table=good_table("broken_off"))])
+        raise RuntimeError("the client dies")
+
+    with pytest.raises(grpc.RpcError):
+        list(qasino.client.ingests[0].PublishStream(requests(), timeout=system.DEADLINE))

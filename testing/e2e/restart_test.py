@@ -1,0 +1,168 @@
+"""Each process is stopped, killed, restarted or away without the others being restarted."""
+
+import os
+
+import grpc
+from qasino.v1 import snapshot_pb2
+
+from testing.e2e import system, tables
+from testing.e2e.tables import INTEGER
+
+
+def numbered(name, number):
+    return tables.table(name, {"n": (INTEGER, [number])})
+
+
+def newest_manifest(client):
+    return client.store.GetManifest(snapshot_pb2.GetManifestRequest(), timeout=system.DEADLINE,
+                                    wait_for_ready=True)
+
+
+def shards_of(client, generation):
+    """The shards that the store has of a generation; none when it does not hold it yet."""
+    try:
+        return client.store.GetManifest(
+            snapshot_pb2.GetManifestRequest(generation=generation), timeout=system.DEADLINE,
+            wait_for_ready=True).shards
+    except grpc.RpcError as error:
+        assert error.code() == grpc.StatusCode.NOT_FOUND
+        return []
+
+
+def test_query_goes_on_with_its_snapshot_while_the_store_is_away(processes):
+    client = processes.client
+    _, before = client.publish_and_query("h1", numbered("kept", 1), "SELECT n FROM kept")
+    with client.keeps_publishing([(0, "h1", numbered("kept", 1)), (1, "h2", numbered("kept", 2))]):
+        client.query_until("SELECT n FROM kept", lambda answer: len(answer.rows) == 2)
+        processes.store.kill()
+        answer = client.query("SELECT n FROM kept ORDER BY n")
+        assert answer.rows == [(1,), (2,)]
+        assert answer.generation >= before.generation
+        for ingest in (0, 1):  # Publishing goes on.
+            client.publish(f"meanwhile-{ingest}", numbered("meanwhile", ingest), ingest)
+        assert client.query("SELECT n FROM kept ORDER BY n").rows == [(1,), (2,)]
+        processes.store.start()
+        answer = client.query_until("SELECT n FROM kept ORDER BY n",
+                                    lambda later: later.generation > answer.generation)
+    assert answer.rows == [(1,), (2,)]
+
+
+def test_what_was_acknowledged_while_the_store_was_away_is_in_the_snapshots_when_it_is_back(
+        processes):
+    client = processes.client
+    processes.store.kill()
+    generations = {}
+    for number in range(2):
+        response = client.publish("h1", numbered("delayed", number), ingest=0)
+        generations[response.generation] = number
+        # The next one is published in a later generation.
+        system.wait_for(
+            lambda: client.publish("clock", numbered("clock", 0)).generation > response.generation,
+            "the next generation")
+    assert len(generations) == 2
+    processes.store.start()
+
+    def arrived(generation):
+        return any(table.name == "delayed"
+                   for shard in shards_of(client, generation) for table in shard.tables)
+
+    for generation in generations:
+        system.wait_for(lambda: arrived(generation),  # pylint: disable=cell-var-from-loop
+                        f"what was sealed of generation {generation} meanwhile")
+
+
+def test_a_restarted_store_has_what_it_had(processes):
+    client = processes.client
+    client.publish_and_query("h1", numbered("kept", 1), "SELECT n FROM kept")
+    before = newest_manifest(client)
+    assert processes.store.terminate() == 0
+    processes.store.start().wait_ready()
+    after = newest_manifest(client)
+    assert after.store_id == before.store_id
+    assert after.generation >= before.generation
+
+
+def test_a_restarted_query_process_serves_again(processes):
+    client = processes.client
+    with client.keeps_publishing([(0, "h1", numbered("kept", 1))]):
+        client.query_until("SELECT n FROM kept")
+        before = client.generation()
+        for stop in (processes.query.kill, processes.query.terminate):
+            stop()
+            processes.query.start().wait_ready()
+            answer = client.query_until("SELECT n FROM kept")
+            assert answer.rows == [(1,)]
+            assert answer.generation >= before
+
+
+def test_a_killed_ingest_process_comes_back_and_numbers_never_repeat(processes):
+    client = processes.client
+    before = client.publish("h1", numbered("again", 1)).generation
+    client.wait_for_generation(before)
+    processes.ingests[0].kill()
+    processes.ingests[0].start().wait_ready()
+    response, answer = client.publish_and_query("h1", numbered("again", 2), "SELECT n FROM again")
+    assert response.generation >= before
+    assert answer.rows == [(2,)]
+    # The other one was never disturbed.
+    _, answer = client.publish_and_query("h2", numbered("other", 3), "SELECT n FROM other",
+                                         ingest=1)
+    assert answer.rows == [(3,)]
+
+
+def test_sigterm_on_an_ingest_process_loses_nothing_acknowledged(processes):
+    client = processes.client
+    tables_by_generation = {}
+    for number in range(20):
+        response = client.publish(f"h{number}", numbered("last_words", number), ingest=0)
+        tables_by_generation.setdefault(response.generation, set()).add(number)
+    assert processes.ingests[0].terminate() == 0
+    for generation, numbers in tables_by_generation.items():
+        rows = sum(table.rows for shard in shards_of(client, generation)
+                   for table in shard.tables if table.name == "last_words")
+        assert rows == len(numbers)
+
+
+def test_one_ingest_process_that_dies_does_not_keep_the_others_from_being_seen(processes):
+    client = processes.client
+    with client.keeps_publishing([(1, "h2", numbered("survivor", 2))]):
+        client.query_until("SELECT n FROM survivor")
+        processes.ingests[0].kill()
+        before = client.generation()
+        answer = client.query_until("SELECT n FROM survivor",
+                                    lambda later: later.generation > before)
+        assert answer.rows == [(2,)]
+
+
+def test_a_snapshot_without_an_expected_ingest_process_says_that_it_is_not_complete(processes):
+    client = processes.client
+    with client.keeps_publishing([(0, "h1", numbered("there", 1)), (1, "h2", numbered("there", 2))]):
+        client.query_until("SELECT n FROM there", lambda answer: len(answer.rows) == 2)
+        processes.ingests[0].kill()
+        client.query_until("SELECT n FROM there", lambda answer: not answer.snapshot.complete)
+
+
+def test_standalone_restarted_on_its_data_directory_serves_what_it_had(tmp_path):
+    with system.kept(system.start_standalone(str(tmp_path))) as qasino:
+        response, _ = qasino.client.publish_and_query("h1", numbered("kept", 1),
+                                                      "SELECT n FROM kept")
+        (program,) = qasino.programs
+        assert program.terminate() == 0
+        program.start().wait_ready()
+        answer = qasino.client.query("SELECT 1")
+        assert answer.generation >= response.generation
+
+
+def test_standalone_ends_well_while_publishes_and_queries_run(tmp_path):
+    with system.kept(system.start_standalone(str(tmp_path))) as qasino:
+        with qasino.client.keeps_publishing([(0, "h1", numbered("busy", 1))]):
+            qasino.client.query_until("SELECT n FROM busy")
+            assert qasino.programs[0].terminate() == 0
+
+
+def test_a_data_directory_is_not_taken_by_two_stores(bare_system, tmp_path):
+    system.start_store(bare_system).wait_ready()
+    ended = system.run_program(system.STORE, "--store-port", 0, "--data-dir",
+                               os.path.join(str(tmp_path), "data"))
+    assert ended.code not in (0, None)
+    assert "data" in ended.err

@@ -1,0 +1,425 @@
+"""Qasino's programs as real processes with real sockets, for tests.
+
+Every program gets free ports and a folder of its own, so tests may run side by side. Nothing
+here waits for a time to pass: it waits for a condition, and fails when DEADLINE is over.
+"""
+
+import collections
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import grpc
+from google.protobuf import wrappers_pb2
+
+from qasino.v1 import (ingest_pb2, ingest_pb2_grpc, query_pb2, query_pb2_grpc, snapshot_pb2,
+                       snapshot_pb2_grpc)
+from testing.e2e import tables
+
+# Far beyond what anything takes, even on a busy machine with sanitizers.
+DEADLINE = 90.0
+
+INGEST = "services/ingest/qasino-ingest"
+STORE = "services/store/qasino-store"
+QUERY = "services/query/qasino-query"
+STANDALONE = "services/standalone/qasino"
+SQL_CLIENT = "clients/sql/qasinosql"
+PUBLISH_CLIENT = "clients/publish/qasino-publish"
+
+
+def wait_for(condition, what):
+    """The first true value of condition(), asked again and again."""
+    end = time.monotonic() + DEADLINE
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {DEADLINE:.0f} s: {what}")
+        time.sleep(0.02)
+
+
+def _clean_environment(changes=None):
+    """The test's own, without what would configure Qasino, and with `changes`."""
+    result = {key: value for key, value in os.environ.items() if not key.startswith("QASINO_")}
+    result.update(changes or {})
+    return result
+
+
+class Program:
+    """A server process."""
+
+    def __init__(self, name, binary, flags, directory, environment=None):
+        """flags: {"--flag": value}. A port that is 0 is kept when the program is restarted."""
+        self.name = name
+        self.binary = binary
+        self.flags = dict(flags)
+        self.environment = _clean_environment(environment)
+        self.ports = {}  # "ingest", "store", "query", "metrics": where it listens
+        self._log_path = os.path.join(directory, name + ".log")
+        self._process = None
+        self._lines = []
+        self._changed = threading.Condition()
+        self._reader = None
+
+    def start(self):
+        """Starts it and waits until it listens on every port that it has."""
+        end = time.monotonic() + DEADLINE
+        while True:
+            self._spawn()
+            wait_for(lambda: self._listens() or self.exit_code() is not None,
+                     f"{self.name} listens or ends")
+            if self._listens():
+                break
+            # While it was away another process may have been given its port.
+            busy = "in use" in self.log().lower()
+            if not busy or time.monotonic() > end:
+                raise AssertionError(
+                    f"{self.name} ended with code {self.exit_code()} before it listened")
+        for what in self.ports:
+            flag = f"--{what}-port"
+            if flag in self.flags:
+                self.flags[flag] = self.ports[what]
+        return self
+
+    def _spawn(self):
+        self._lines = []
+        self.ports = {}
+        command = [self.binary]
+        for flag, value in self.flags.items():
+            command += [flag, str(value)]
+        with open(self._log_path, "a", encoding="utf-8") as log:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
+                                             stdout=subprocess.PIPE, stderr=log, text=True,
+                                             env=self.environment)
+        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        self._reader.start()
+
+    def _read(self, process):
+        for line in process.stdout:
+            with self._changed:
+                self._lines.append(line.rstrip("\n"))
+                match = re.fullmatch(r"listening: (\S+) (\S+) (\S+):(\d+)", line.strip())
+                if match:
+                    self.ports[match.group(1)] = int(match.group(4))
+        process.stdout.close()
+
+    def _listens(self):
+        wanted = {flag[2:-len("-port")] for flag in self.flags if flag.endswith("-port")}
+        with self._changed:
+            return wanted <= set(self.ports)
+
+    def printed(self):
+        """The lines of standard output."""
+        with self._changed:
+            return list(self._lines)
+
+    def log(self):
+        with open(self._log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def wait_ready(self):
+        wait_for(lambda: "ready" in self.printed() or self.exit_code() is not None,
+                 f"{self.name} is ready")
+        assert self.exit_code() is None, f"{self.name} ended instead of getting ready"
+        return self
+
+    def exit_code(self):
+        """None while it runs."""
+        return self._process.poll() if self._process else None
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def running(self):
+        return self._process is not None and self._process.poll() is None
+
+    def signal(self, number):
+        self._process.send_signal(number)
+
+    def terminate(self):
+        """Asks it to end and waits; the exit code."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self):
+        try:
+            code = self._process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} did not end within {DEADLINE:.0f} s") from None
+        self._reader.join(DEADLINE)
+        return code
+
+    def kill(self):
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+    def port(self, what):
+        return self.ports[what]
+
+    def address(self, what):
+        return f"127.0.0.1:{self.ports[what]}"
+
+    def http(self, path):
+        """(status, body) of a GET on the metrics port."""
+        try:
+            with urllib.request.urlopen(f"http://{self.address('metrics')}{path}",
+                                        timeout=DEADLINE) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def health(self, what, service=""):
+        """What grpc.health.v1 says of a service; "" is all of them."""
+        # Debian has no Python package of it; its messages have one field each, the same as
+        # these well-known ones.
+        with grpc.insecure_channel(self.address(what)) as channel:
+            check = channel.unary_unary(
+                "/grpc.health.v1.Health/Check",
+                request_serializer=wrappers_pb2.StringValue.SerializeToString,
+                response_deserializer=wrappers_pb2.Int32Value.FromString)
+            status = check(wrappers_pb2.StringValue(value=service), timeout=DEADLINE,
+                           wait_for_ready=True).value
+        return {1: "SERVING", 2: "NOT_SERVING"}.get(status, f"status {status}")
+
+
+class Client:
+    """Publishes and queries with nothing but the stubs generated from proto/."""
+
+    def __init__(self, ingest_addresses, query_address, store_address=None):
+        # A reconnect must not wait for gRPC's long backoff.
+        options = [("grpc.max_reconnect_backoff_ms", 500),
+                   ("grpc.initial_reconnect_backoff_ms", 50),
+                   ("grpc.max_receive_message_length", -1),
+                   ("grpc.max_send_message_length", -1),
+                   # A channel of its own: another's backoff is not shared.
+                   ("grpc.use_local_subchannel_pool", 1)]
+        self._channels = []
+
+        def channel(address):
+            self._channels.append(grpc.insecure_channel(address, options))
+            return self._channels[-1]
+
+        self.ingests = [ingest_pb2_grpc.IngestStub(channel(each)) for each in ingest_addresses]
+        self.query_stub = query_pb2_grpc.QueryStub(channel(query_address))
+        self.store = store_address and snapshot_pb2_grpc.SnapshotStoreStub(channel(store_address))
+
+    def close(self):
+        for channel in self._channels:
+            channel.close()
+
+    def publish(self, identity, table, ingest=0, **options):
+        """Publishes and returns the response."""
+        request = ingest_pb2.PublishRequest(identity=identity, table=table, **options)
+        return self.ingests[ingest].Publish(request, timeout=DEADLINE, wait_for_ready=True)
+
+    def query(self, sql, timeout=DEADLINE, **options):
+        """The whole answer."""
+        request = query_pb2.QueryRequest(sql=sql, **options)
+        return tables.read_answer(
+            self.query_stub.Query(request, timeout=timeout, wait_for_ready=True))
+
+    def try_query(self, sql, **options):
+        """The answer, or None when the statement fails, as for a table not there yet."""
+        try:
+            return self.query(sql, **options)
+        except grpc.RpcError:
+            return None
+
+    def query_until(self, sql, holds=lambda answer: answer.rows, **options):
+        """The first answer for which `holds`, over as many snapshots as it takes."""
+
+        def attempt():
+            answer = self.try_query(sql, **options)
+            return answer if answer is not None and holds(answer) else None
+
+        return wait_for(attempt, f"an answer to {sql!r}")
+
+    def generation(self):
+        """The newest snapshot's generation."""
+        return self.query("SELECT 1").generation
+
+    def wait_for_generation(self, generation):
+        """Waits until the newest snapshot is of that generation, or later; its number."""
+        return wait_for(lambda: max(self.generation(), generation - 1) >= generation
+                        and self.generation(), f"a snapshot of generation {generation}")
+
+    def publish_and_query(self, identity, table, sql, ingest=0):
+        """Publishes once, and asks the very snapshot of the generation that acknowledged it;
+        (response, answer). Tries again when that snapshot came and went unseen."""
+        while True:
+            response = self.publish(identity, table, ingest)
+            answer = wait_for(
+                lambda: self._answer_from(response.generation, sql), f"an answer to {sql!r}")
+            if answer.generation == response.generation:
+                return response, answer
+
+    def _answer_from(self, generation, sql):
+        """The answer of the newest snapshot if it is of `generation` or later. One that does
+        not have the table yet answers `SELECT 1` instead, and is taken only if it is later."""
+        answer = self.try_query(sql)
+        if answer is None:
+            answer = self.try_query("SELECT 1")
+            return answer if answer and answer.generation > generation else None
+        return answer if answer.generation >= generation else None
+
+    @contextlib.contextmanager
+    def keeps_publishing(self, publishes):
+        """Publishes tables in every generation, as publishers do, in the background.
+
+        publishes: [(ingest, identity, table)].
+        """
+        stop = threading.Event()
+
+        def run():
+            while not stop.is_set():
+                for ingest, identity, table in publishes:
+                    with contextlib.suppress(grpc.RpcError):
+                        self.publish(identity, table, ingest)
+                stop.wait(0.1)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(DEADLINE)
+
+
+def code_and_message(call):
+    """The canonical code's name and the message with which a call fails."""
+    try:
+        call()
+    except grpc.RpcError as error:
+        return error.code().name, error.details()
+    raise AssertionError("the call was expected to fail, and did not")
+
+
+Ended = collections.namedtuple("Ended", "code out err")
+
+
+def run_program(binary, *arguments, stdin="", environment=None):
+    """Runs a client program to its end."""
+    done = subprocess.run([binary, *map(str, arguments)], input=stdin, capture_output=True,
+                          text=True, timeout=DEADLINE, env=_clean_environment(environment), check=False)
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+class System:
+    """A running Qasino: as separate processes or as one."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.programs = []
+        self.client = None
+
+    # Which program has which part; set by the two functions that start a system.
+    ingests = ()
+    store = None
+    query = None
+
+    def add(self, name, binary, flags, environment=None):
+        program = Program(name, binary, flags, self.directory, environment)
+        self.programs.append(program)
+        return program.start()
+
+    def connect(self):
+        self.client = Client([each.address("ingest") for each in self.ingests],
+                             self.query.address("query"), self.store.address("store"))
+        return self.client
+
+    def stop(self):
+        """Ends every program; each must end well."""
+        if self.client:
+            self.client.close()
+        codes = {}
+        for program in reversed(self.programs):
+            if program.running():
+                codes[program.name] = program.terminate()
+        for name, code in codes.items():
+            assert code == 0, f"{name} ended with code {code} after SIGTERM"
+
+    def destroy(self):
+        """Ends whatever still runs, at once."""
+        for program in self.programs:
+            if program.running():
+                program.kill()
+
+
+running = []  # the systems whose logs a failed test shows
+
+
+@contextlib.contextmanager
+def kept(started):
+    """A system for the length of a `with`; its programs must end well."""
+    running.append(started)
+    try:
+        yield started
+        started.stop()
+    finally:
+        started.destroy()
+        running.remove(started)
+
+
+def start_store(system, **flags):
+    return system.add("store", STORE, {
+        "--store-port": 0, "--metrics-port": 0,
+        "--data-dir": os.path.join(system.directory, "data"), **flags})
+
+
+def start_ingest(system, name, store_address, **flags):
+    return system.add(name, INGEST, {
+        "--ingest-port": 0, "--metrics-port": 0, "--store": store_address,
+        "--generation-duration": "1s", "--identity": name, **flags})
+
+
+def start_query(system, store_address, **flags):
+    return system.add("query", QUERY, {
+        "--query-port": 0, "--metrics-port": 0, "--store": store_address, **flags})
+
+
+def start_processes(directory, query_flags=None, ingest_flags=None):
+    """Two ingest processes, a store and a query process."""
+    system = System(directory)
+    try:
+        system.store = start_store(system)
+        address = system.store.address("store")
+        system.ingests = [start_ingest(system, name, address, **(ingest_flags or {}))
+                          for name in ("ingest-a", "ingest-b")]
+        system.query = start_query(system, address, **(query_flags or {}))
+        for program in system.programs:
+            program.wait_ready()
+        system.connect()
+    except BaseException:
+        system.destroy()
+        raise
+    return system
+
+
+def start_standalone(directory, query_flags=None, ingest_flags=None, environment=None):
+    """The same in one process, with one ingest part."""
+    system = System(directory)
+    try:
+        program = system.add("qasino", STANDALONE, {
+            "--ingest-port": 0, "--store-port": 0, "--query-port": 0, "--metrics-port": 0,
+            "--generation-duration": "1s", "--identity": "qasino",
+            "--data-dir": os.path.join(directory, "data"),
+            **(query_flags or {}), **(ingest_flags or {})}, environment)
+        system.ingests, system.store, system.query = [program], program, program
+        program.wait_ready()
+        system.connect()
+    except BaseException:
+        system.destroy()
+        raise
+    return system
+
+
+MODES = {"processes": start_processes, "standalone": start_standalone}
