@@ -16,6 +16,9 @@ std::string JoinHostPort(std::string_view address, int port);
 //   cannot listen on 127.0.0.1:80: Permission denied
 absl::Status CheckCanListen(const std::string& address, int port);
 
+// Connects to a server of this machine and hangs up. Whether that worked is not said.
+void Connect(const std::string& address, int port);
+
 }  // namespace qasino::server
 
 #endif  // QASINO_SERVICES_SERVER_LISTEN_ADDRESS_H_

@@ -11,10 +11,13 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "services/server/listen_address.h"
 #include "services/server/log.h"
 
@@ -109,8 +112,9 @@ int LogMessage(const mg_connection*, const char* message) {
 }  // namespace
 
 struct MetricsServer::State {
-  explicit State(Options options) : handler(std::move(options)) {}
+  explicit State(Options options) : address(options.address), handler(std::move(options)) {}
 
+  const std::string address;
   Handler handler;
   int port = 0;
   // Last: its threads use the handler.
@@ -144,7 +148,20 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Create(Options opt
 }
 
 MetricsServer::MetricsServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
-MetricsServer::~MetricsServer() = default;
+
+MetricsServer::~MetricsServer() {
+  // CivetWeb's accepting thread looks only every 2 s whether it should stop, or when
+  // somebody connects.
+  absl::Notification stopped;
+  std::thread stopper([&] {
+    state_->server.reset();
+    stopped.Notify();
+  });
+  while (!stopped.WaitForNotificationWithTimeout(absl::Milliseconds(10))) {
+    Connect(state_->address, state_->port);
+  }
+  stopper.join();
+}
 
 int MetricsServer::port() const { return state_->port; }
 
