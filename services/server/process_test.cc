@@ -30,6 +30,7 @@
 #include "qasino/v1/query.grpc.pb.h"
 #include "services/server/channel.h"
 #include "services/server/http_get.h"
+#include "services/server/test_certificates.h"
 
 namespace qasino::server {
 namespace {
@@ -459,6 +460,71 @@ TEST(ProcessTest, AShutdownAskedForBeforeRunCounts) {
   running.Serve(ingest);
   running.process->RequestShutdown();
   EXPECT_EQ(running.process->Run(), 0);
+}
+
+TEST(ProcessTest, AChannelComesBackWhenItsPeerDoes) {
+  FakeIngest ingest;
+  auto first = std::make_unique<Running>();
+  const int port = first->Serve(ingest);
+  const auto channel = ChannelTo(port);
+  int64_t generation = 0;
+  ASSERT_TRUE(Publish(channel, &generation).ok());
+  first.reset();
+  EXPECT_EQ(Publish(channel, &generation).error_code(), grpc::StatusCode::UNAVAILABLE);
+  Running second;
+  ASSERT_EQ(second.process->Serve(ingest, port).value_or(0), port);
+  Await([&] { return Publish(channel, &generation).ok(); });
+  second.process.reset();
+}
+
+TEST(ProcessTest, Tls) {
+  const TestCertificates mine = MakeTestCertificates(::testing::TempDir() + "/mine_");
+  const TestCertificates other = MakeTestCertificates(::testing::TempDir() + "/other_");
+  ProcessOptions options = Options();
+  options.tls_cert = mine.cert;
+  options.tls_key = mine.key;
+  Running running(options);
+  FakeIngest ingest;
+  const int port = running.Serve(ingest);
+  options.tls_client_ca = mine.authority;
+  Running strict(options);
+  const int strict_port = strict.Serve(ingest);
+
+  const auto publish = [](ChannelOptions to, int port) {
+    to.target = fmt::format("127.0.0.1:{}", port);
+    auto channel = MakeChannel(to);
+    EXPECT_TRUE(channel.ok()) << channel.status();
+    int64_t generation = 0;
+    return Publish(*channel, &generation).error_code();
+  };
+  EXPECT_EQ(publish({.tls_ca = mine.authority}, port), grpc::StatusCode::OK);
+  EXPECT_EQ(publish({}, port), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(publish({.tls_ca = other.authority}, port), grpc::StatusCode::UNAVAILABLE);
+
+  EXPECT_EQ(
+      publish({.tls_ca = mine.authority, .tls_cert = mine.cert, .tls_key = mine.key}, strict_port),
+      grpc::StatusCode::OK);
+  EXPECT_EQ(publish({.tls_ca = mine.authority}, strict_port), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(publish({.tls_ca = mine.authority, .tls_cert = other.cert, .tls_key = other.key},
+                    strict_port),
+            grpc::StatusCode::UNAVAILABLE);
+  strict.process.reset();
+  running.process.reset();
+}
+
+TEST(ProcessTest, ACertificateWithoutItsKeyIsNamed) {
+  const TestCertificates mine = MakeTestCertificates(::testing::TempDir() + "/mine_");
+  const TestCertificates other = MakeTestCertificates(::testing::TempDir() + "/other_");
+  FakeIngest ingest;
+  for (const std::string& key : {std::string("/nowhere/key.pem"), other.key}) {
+    ProcessOptions options = Options();
+    options.tls_cert = mine.cert;
+    options.tls_key = key;
+    Running running(options);
+    Capture capture;
+    const auto status = running.process->Serve(ingest, 0).status();
+    EXPECT_THAT(std::string(status.message()), AllOf(StartsWith("ingest: "), HasSubstr(key)));
+  }
 }
 
 class ProcessDeathTest : public ::testing::Test {
