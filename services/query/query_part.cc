@@ -123,7 +123,7 @@ class QueryPart::State : public v1::Query::CallbackService {
       : options_(options),
         timeout_words_(fmt::format("{} (--query-timeout)", absl::FormatDuration(options.timeout))),
         metrics_(registry),
-        pool_(static_cast<int>(options.threads), options.max_queries),
+        pool_("query", static_cast<int>(options.threads), static_cast<size_t>(options.max_queries)),
         watcher_(std::move(store), WatcherOptions()),
         janitor_([this] { EndStuckCalls(); }) {}
 

@@ -1,51 +1,13 @@
 #include "services/query/row_batch.h"
 
-#include <cstring>
+#include <google/protobuf/stubs/common.h>
 
 namespace qasino::query {
 
 bool IsUtf8(std::string_view bytes) {
-  const auto* at = reinterpret_cast<const unsigned char*>(bytes.data());
-  const auto* const end = at + bytes.size();
-  while (at != end) {
-    // Nearly all text is ASCII: eight bytes at once.
-    if (end - at >= 8) {
-      uint64_t eight;
-      std::memcpy(&eight, at, sizeof(eight));
-      if ((eight & 0x8080808080808080) == 0) {
-        at += 8;
-        continue;
-      }
-    }
-    const unsigned char lead = *at;
-    if (lead < 0x80) {
-      ++at;
-      continue;
-    }
-    // How many bytes follow, and the range of the first of them.
-    int more = 0;
-    unsigned char low = 0x80, high = 0xbf;
-    if (lead >= 0xc2 && lead <= 0xdf) {
-      more = 1;
-    } else if (lead >= 0xe0 && lead <= 0xef) {
-      more = 2;
-      if (lead == 0xe0) low = 0xa0;
-      if (lead == 0xed) high = 0x9f;
-    } else if (lead >= 0xf0 && lead <= 0xf4) {
-      more = 3;
-      if (lead == 0xf0) low = 0x90;
-      if (lead == 0xf4) high = 0x8f;
-    } else {
-      return false;
-    }
-    if (end - at <= more) return false;
-    if (at[1] < low || at[1] > high) return false;
-    for (int i = 2; i <= more; ++i) {
-      if ((at[i] & 0xc0) != 0x80) return false;
-    }
-    at += more + 1;
-  }
-  return true;
+  // What protobuf itself will ask when the message is parsed.
+  return google::protobuf::internal::IsStructurallyValidUTF8(bytes.data(),
+                                                             static_cast<int>(bytes.size()));
 }
 
 RowBatchWriter::RowBatchWriter(v1::RowBatch& batch, int columns) : batch_(batch) {

@@ -2,13 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 
 namespace qasino::query {
 namespace {
@@ -70,19 +68,6 @@ const std::vector<InternalTable>& InternalTables() {
 
 double Epoch(const google::protobuf::Timestamp& time) {
   return static_cast<double>(time.seconds()) + time.nanos() * 1e-9;
-}
-
-// The name under which a table's row numbers can be had: columns may be called like some
-// of the three. Empty when they are called like all of them.
-std::string RowidName(const MergedTable& table) {
-  for (const char* name : {"rowid", "_rowid_", "oid"}) {
-    const bool taken = std::any_of(table.columns.begin(), table.columns.end(),
-                                   [name](const v1::ColumnInfo& column) {
-                                     return absl::EqualsIgnoreCase(column.name(), name);
-                                   });
-    if (!taken) return name;
-  }
-  return "";
 }
 
 class Builder {
@@ -206,16 +191,15 @@ class Builder {
   }
 
   absl::Status CopyRows(MergedTable& table, const TableSource& source) {
-    std::string sql = fmt::format("INSERT INTO main.{} {}", sqlite::QuoteName(table.name),
-                                  SourceSelect(table, source, "shard"));
-    if (const std::string rowid = RowidName(table); !rowid.empty()) {
-      // The last repeated publish that begins at or before the row must end before it.
-      sql += fmt::format(
-          " WHERE shard.{0}.{1} > coalesce((SELECT last FROM temp.repeated AS gone WHERE "
-          "gone.shard = {2} AND gone.tablename = {3} AND gone.first <= shard.{0}.{1} "
-          "ORDER BY gone.first DESC LIMIT 1), -1)",
-          sqlite::QuoteName(source.name), rowid, source.shard, sqlite::QuoteText(table.name));
-    }
+    // The last repeated publish that begins at or before the row must end before it. No
+    // column is called _rowid_, because names begin with a letter.
+    const std::string sql = fmt::format(
+        "INSERT INTO main.{0} {1} WHERE shard.{2}._rowid_ > coalesce("
+        "(SELECT last FROM temp.repeated AS gone WHERE gone.shard = {3} AND "
+        "gone.tablename = {4} AND gone.first <= shard.{2}._rowid_ "
+        "ORDER BY gone.first DESC LIMIT 1), -1)",
+        sqlite::QuoteName(table.name), SourceSelect(table, source, "shard"),
+        sqlite::QuoteName(source.name), source.shard, sqlite::QuoteText(table.name));
     absl::Status status = database_.Execute(sql);
     if (status.ok()) table.rows += database_.Changes();
     return status;

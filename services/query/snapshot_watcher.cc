@@ -84,7 +84,7 @@ void SnapshotWatcher::Run() {
     // A watch that lived for a while had connected: the store was there.
     const bool had_lived = absl::Now() - began > options_.max_backoff;
     if (had_lived) backoff = options_.initial_backoff;
-    if (!told || had_lived) log::Warn(kPart, "the store is away", {{"status", status}});
+    if (!told || had_lived) log::Warn(kPart, "the watch of the store ended", {{"status", status}});
     told = true;
     const absl::Duration wait = backoff * absl::Uniform(random, 0.5, 1.0);
     backoff = std::min(backoff * 2, options_.max_backoff);
