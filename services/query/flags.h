@@ -6,9 +6,10 @@
 
 namespace qasino::query {
 
-// The flags that the query part has in every process that runs it. Where it runs alone
-// there is also --store.
-void AddFlags(server::CommandLine& line, QueryOptions* options, int* port);
+// Adds the flags that the query part has in every process that runs it; their defaults
+// are what the options say now. --identity is not among them: in a process of several
+// parts it is everybody's.
+void AddFlags(server::CommandLine& line, QueryOptions& options);
 
 }  // namespace qasino::query
 

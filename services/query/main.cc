@@ -1,7 +1,5 @@
 // qasino-query: answers SQL on the newest snapshot.
 
-#include <unistd.h>
-
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -21,11 +19,13 @@ int main(int argc, char** argv) {
   server::CommandLine line("qasino-query",
                            "Holds the newest snapshot of the store and answers SQL on it.",
                            {.metrics_port = 15612});
-  query::AddFlags(line, &options, &port);
-  line.AddString("--identity", &options.identity, "this server's name; the host's unless given");
-  line.AddString("--store", &store.target, "host:port of qasino-store");
+  line.AddPort("--query-port", &port, "Port of the gRPC service; 0 takes a free one");
+  line.AddString("--store", &store.target, "The snapshot store, as host:port");
   line.AddString("--store-tls-ca", &store.tls_ca,
-                 "PEM file of the authorities to trust; with it the store is spoken to over TLS");
+                 "PEM file with the authorities to trust for the store; none: plain text");
+  line.AddString("--identity", &options.identity,
+                 "The name under which it reports itself; none: this machine's name");
+  query::AddFlags(line, options);
   line.SetFooter(
       "Examples:\n"
       "  qasino-query --store store.example:15603\n"

@@ -22,6 +22,7 @@
 #include "services/query/query_call.h"
 #include "services/query/snapshot_watcher.h"
 #include "services/server/log.h"
+#include "services/server/machine_name.h"
 #include "services/server/worker_pool.h"
 
 namespace qasino::query {
@@ -301,8 +302,10 @@ absl::StatusOr<std::unique_ptr<QueryPart>> QueryPart::Create(const QueryOptions&
     return absl::InvalidArgumentError("--query-threads and --max-queries must be at least 1");
   }
   if (store == nullptr) return absl::InvalidArgumentError("query needs a store");
+  QueryOptions named = options;
+  if (named.identity.empty()) named.identity = server::MachineName();
   return std::unique_ptr<QueryPart>(
-      new QueryPart(std::make_unique<State>(options, std::move(store), metrics)));
+      new QueryPart(std::make_unique<State>(named, std::move(store), metrics)));
 }
 
 grpc::Service& QueryPart::service() { return *state_; }

@@ -23,7 +23,7 @@ namespace qasino::query {
 
 struct QueryOptions {
   // --identity: the server's name in SnapshotInfo, and in the internal tables while no
-  // ingest process has handed in a shard.
+  // ingest process has handed in a shard. Empty: the machine's name.
   std::string identity;
   // --query-timeout: a query that runs longer ends with DEADLINE_EXCEEDED.
   absl::Duration timeout = absl::Seconds(30);

@@ -285,7 +285,8 @@ TEST_F(QueryPartTest, ErrorsHaveTheirCodes) {
   Start(options);
   WaitUntilReady();
   EXPECT_EQ(Ask("SELECT nonsense").status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_EQ(Ask("DROP TABLE qasino_server_info").status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(Ask("DROP TABLE qasino_server_info").status.error_code(),
+            grpc::StatusCode::PERMISSION_DENIED);
   const char* const endless =
       "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
   const Answer slow = Ask(endless);
