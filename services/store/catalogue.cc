@@ -240,6 +240,11 @@ Catalogue::ManifestPtr Catalogue::Find(int64_t generation) const {
   return found->second.manifest;
 }
 
+Catalogue::ManifestPtr Catalogue::Held(int64_t generation) const {
+  const auto found = generations_.find(generation);
+  return found == generations_.end() ? nullptr : found->second.manifest;
+}
+
 Catalogue::HeldShard Catalogue::FindShard(int64_t generation, const std::string& shard_id) const {
   const auto found = generations_.find(generation);
   if (found == generations_.end()) return {};

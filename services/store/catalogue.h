@@ -93,6 +93,9 @@ class Catalogue {
   // A generation's newest revision; null if it is not held or not announced.
   ManifestPtr Find(int64_t generation) const;
 
+  // A generation's manifest as it was last settled, announced or not; null if not held.
+  ManifestPtr Held(int64_t generation) const;
+
   // A shard's info, which lives as long as the manifest beside it; null if not held.
   // Shards of waiting generations are found too.
   struct HeldShard {

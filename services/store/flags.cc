@@ -1,0 +1,21 @@
+#include "services/store/flags.h"
+
+#include <cstdint>
+
+#include "absl/time/time.h"
+
+namespace qasino::store {
+
+void AddFlags(server::CommandLine& line, StoreOptions& options) {
+  line.AddString("--data-dir", &options.data_dir,
+                 "Folder with everything that is kept; made if it is not there");
+  line.AddInteger("--retain", &options.retain, 1, 1'000, "Generations that are kept");
+  line.AddBytes("--max-shard-size", &options.max_shard_bytes, 1, int64_t{1} << 40,
+                "Size of one shard of a generation; larger ones are refused");
+  line.AddDuration("--completeness-wait", &options.completeness_wait, absl::ZeroDuration(),
+                   absl::Hours(24),
+                   "How long a generation waits, after its first shard, for the ingest "
+                   "processes that handed in the one before");
+}
+
+}  // namespace qasino::store

@@ -1,0 +1,365 @@
+#include "services/store/snapshot_keeper.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "services/server/log.h"
+
+namespace qasino::store {
+namespace {
+
+// After a failed announcement; the next attempt.
+constexpr absl::Duration kAnnounceAgain = absl::Seconds(1);
+
+// For the sender of a shard: the disk is full, or it failed.
+absl::Status ForSender(const absl::Status& disk) {
+  if (absl::IsResourceExhausted(disk)) return disk;
+  return absl::InternalError(std::string(disk.message()));
+}
+
+Catalogue::Options CatalogueOptions(const SnapshotKeeper::Options& options,
+                                    const DataFolder& folder) {
+  Catalogue::Options catalogue;
+  catalogue.store_id = folder.store_id();
+  catalogue.retain = options.retain;
+  catalogue.completeness_wait = options.completeness_wait;
+  return catalogue;
+}
+
+SnapshotKeeper::NewestPtr NewestOf(const Catalogue& catalogue) {
+  auto newest = std::make_shared<v1::WatchSnapshotsResponse>();
+  *newest->mutable_manifest() = *catalogue.newest();
+  newest->set_oldest_generation(catalogue.oldest());
+  return newest;
+}
+
+uint64_t Bytes(const v1::Manifest& manifest) {
+  uint64_t bytes = 0;
+  for (const v1::ShardInfo& shard : manifest.shards()) bytes += shard.size_bytes();
+  return bytes;
+}
+
+}  // namespace
+
+SnapshotKeeper::SnapshotKeeper(const Options& options, DataFolder* folder, server::WorkerPool* pool,
+                               StoreMetrics* metrics)
+    : options_(options),
+      folder_(folder),
+      pool_(pool),
+      metrics_(metrics),
+      catalogue_(CatalogueOptions(options, *folder)),
+      newest_(NewestOf(catalogue_)) {}
+
+absl::StatusOr<std::unique_ptr<SnapshotKeeper>> SnapshotKeeper::Create(const Options& options,
+                                                                       DataFolder* folder,
+                                                                       server::WorkerPool* pool,
+                                                                       StoreMetrics* metrics) {
+  std::unique_ptr<SnapshotKeeper> keeper(new SnapshotKeeper(options, folder, pool, metrics));
+  if (absl::Status status = keeper->Restore(); !status.ok()) return status;
+  keeper->timekeeper_ = std::thread([raw = keeper.get()] { raw->KeepTime(); });
+  return keeper;
+}
+
+SnapshotKeeper::~SnapshotKeeper() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  if (timekeeper_.joinable()) timekeeper_.join();
+  absl::MutexLock lock(&mutex_);
+  mutex_.Await(absl::Condition(
+      +[](bool* working) { return !*working; }, &working_));
+}
+
+absl::Status SnapshotKeeper::Restore() {
+  Catalogue next = Current();
+  const absl::Time now = options_.steady_clock();
+  for (DataFolder::Recovered& recovered : folder_->TakeRecovered()) {
+    const int64_t generation = recovered.manifest.generation();
+    next.Restore(std::move(recovered.manifest), recovered.lost, now);
+    if (recovered.lost.empty()) continue;
+    const Catalogue::ManifestPtr manifest = next.Held(generation);
+    if (absl::Status status = folder_->WriteManifest(*manifest); !status.ok()) return status;
+  }
+  const Catalogue::ManifestPtr newest = next.newest();
+  log::Info("store", "recovered",
+            {{"store_id", folder_->store_id()},
+             {"generations", next.held_generations()},
+             {"bytes", next.held_bytes()},
+             {"newest_generation", newest->generation()},
+             {"revision", newest->revision()}});
+  Become(std::move(next));
+  return absl::OkStatus();
+}
+
+Catalogue SnapshotKeeper::Current() const {
+  absl::MutexLock lock(&mutex_);
+  return catalogue_;
+}
+
+absl::StatusOr<bool> SnapshotKeeper::Admit(const v1::ShardInfo& info) const {
+  return Current().Admit(info);
+}
+
+void SnapshotKeeper::Commit(std::unique_ptr<IncomingShard> shard, CommitDone done) {
+  const absl::Time since = options_.steady_clock();
+  absl::MutexLock lock(&mutex_);
+  arrivals_.push_back({std::move(shard), std::move(done), since});
+  ScheduleWork();
+}
+
+void SnapshotKeeper::ScheduleWork() {
+  more_work_ = true;
+  if (working_) return;
+  // A pool that is full is asked again at the next tick.
+  working_ = pool_->Submit([this] { Work(); }).ok();
+}
+
+void SnapshotKeeper::Work() {
+  while (true) {
+    std::map<int64_t, std::vector<Arrival>> arrivals;
+    bool probe = false;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!more_work_) {
+        working_ = false;
+        woken_ = true;
+        return;
+      }
+      more_work_ = false;
+      probe = std::exchange(probe_, false);
+      for (Arrival& arrival : arrivals_) {
+        const int64_t generation = arrival.shard->info().generation();
+        arrivals[generation].push_back(std::move(arrival));
+      }
+      arrivals_.clear();
+    }
+    for (auto& [generation, together] : arrivals) TakeIn(generation, std::move(together));
+    AnnounceDue();
+    if (probe && !Disk().ok()) ReportDisk(folder_->Probe());
+  }
+}
+
+void SnapshotKeeper::TakeIn(int64_t generation, std::vector<Arrival> arrivals) {
+  Catalogue next = Current();
+  std::vector<Arrival> taken;
+  for (Arrival& arrival : arrivals) {
+    const v1::ShardInfo& info = arrival.shard->info();
+    absl::StatusOr<bool> held = next.Admit(info);
+    if (!held.ok() || *held) {
+      arrival.done(std::move(held));
+      continue;
+    }
+    if (const absl::Status status = folder_->CommitShard(*arrival.shard); !status.ok()) {
+      ReportDisk(status);
+      arrival.done(ForSender(status));
+      continue;
+    }
+    next.Add(info, options_.steady_clock());
+    taken.push_back(std::move(arrival));
+  }
+  if (taken.empty()) return;
+
+  const Catalogue::ManifestPtr manifest =
+      next.Update(generation, options_.steady_clock(), options_.clock());
+  const absl::Status written = folder_->WriteManifest(*manifest);
+  ReportDisk(written);
+  if (!written.ok()) {
+    for (Arrival& arrival : taken) {
+      folder_->DiscardShard(arrival.shard->info());
+      arrival.done(ForSender(written));
+    }
+    return;
+  }
+  LogSnapshot(*manifest);
+  Become(std::move(next));
+  for (Arrival& arrival : taken) {
+    metrics_->shards_received->Increment();
+    metrics_->commit_seconds->Observe(
+        absl::ToDoubleSeconds(options_.steady_clock() - arrival.since));
+    arrival.done(false);
+  }
+}
+
+void SnapshotKeeper::AnnounceDue() {
+  while (true) {
+    const absl::Time now = options_.steady_clock();
+    {
+      absl::MutexLock lock(&mutex_);
+      if (now < announce_after_) return;
+    }
+    Catalogue next = Current();
+    const auto due = next.Due(now);
+    if (!due) return;
+    const Catalogue::ManifestPtr manifest = next.Update(*due, now, options_.clock());
+    const absl::Status written = folder_->WriteManifest(*manifest);
+    ReportDisk(written);
+    if (!written.ok()) {
+      log::Error("store", "snapshot not announced", {{"generation", *due}, {"error", written}});
+      absl::MutexLock lock(&mutex_);
+      announce_after_ = now + kAnnounceAgain;
+      return;
+    }
+    LogSnapshot(*manifest);
+    Become(std::move(next));
+  }
+}
+
+void SnapshotKeeper::Become(Catalogue next) {
+  const std::vector<int64_t> retired = next.Retire();
+  NewestPtr newest = NewestOf(next);
+  metrics_->held_generations->Set(static_cast<double>(next.held_generations()));
+  metrics_->held_bytes->Set(static_cast<double>(next.held_bytes()));
+  metrics_->newest_generation->Set(static_cast<double>(next.newest()->generation()));
+  bool changed = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    changed = catalogue_.newest() != next.newest();
+    catalogue_ = std::move(next);
+    newest_ = std::move(newest);
+    woken_ = true;
+  }
+  if (changed && options_.on_newest) options_.on_newest();
+  for (const int64_t generation : retired) {
+    if (const absl::Status status = folder_->Retire(generation); !status.ok()) {
+      log::Warn("store", "retired generation not removed",
+                {{"generation", generation}, {"error", status}});
+    }
+  }
+}
+
+void SnapshotKeeper::LogSnapshot(const v1::Manifest& manifest) const {
+  if (manifest.revision() == 0) {
+    log::Debug("store", "generation waits for shards",
+               {{"generation", manifest.generation()}, {"shards", manifest.shards_size()}});
+    return;
+  }
+  log::Info("store", "snapshot committed",
+            {{"generation", manifest.generation()},
+             {"revision", manifest.revision()},
+             {"shards", manifest.shards_size()},
+             {"bytes", Bytes(manifest)},
+             {"complete", manifest.complete()},
+             {"missing", absl::StrJoin(manifest.missing(), ",")}});
+}
+
+SnapshotKeeper::NewestPtr SnapshotKeeper::newest() const {
+  absl::MutexLock lock(&mutex_);
+  return newest_;
+}
+
+absl::Status SnapshotKeeper::NotHeld(const std::string& what) const {
+  const int64_t oldest = Current().oldest();
+  return absl::NotFoundError(
+      oldest == 0
+          ? absl::StrCat(what, " is not held; the store holds no generation yet")
+          : absl::StrCat(what, " is not held; the oldest generation that is held is ", oldest));
+}
+
+absl::StatusOr<Catalogue::ManifestPtr> SnapshotKeeper::GetManifest(int64_t generation) const {
+  const Catalogue catalogue = Current();
+  Catalogue::ManifestPtr manifest =
+      generation == 0 ? catalogue.newest() : catalogue.Find(generation);
+  if (manifest == nullptr) return NotHeld(absl::StrCat("generation ", generation));
+  return manifest;
+}
+
+v1::ListGenerationsResponse SnapshotKeeper::ListGenerations() const {
+  v1::ListGenerationsResponse response;
+  for (const Catalogue::ManifestPtr& manifest : Current().List()) {
+    v1::GenerationInfo& generation = *response.add_generations();
+    generation.set_generation(manifest->generation());
+    generation.set_revision(manifest->revision());
+    generation.set_complete(manifest->complete());
+    generation.set_shards(manifest->shards_size());
+    generation.set_size_bytes(Bytes(*manifest));
+    *generation.mutable_committed_at() = manifest->committed_at();
+  }
+  return response;
+}
+
+absl::StatusOr<SnapshotKeeper::OpenShard> SnapshotKeeper::Open(int64_t generation,
+                                                               const std::string& shard_id) const {
+  const Catalogue::HeldShard held = Current().FindShard(generation, shard_id);
+  // An id that is not held is not known to be printable.
+  if (held.info == nullptr) {
+    return NotHeld(absl::StrCat("this shard of generation ", generation));
+  }
+  auto file = folder_->OpenShard(generation, shard_id);
+  if (absl::IsNotFound(file.status())) {
+    return NotHeld(absl::StrCat("shard '", shard_id, "' of generation ", generation));
+  }
+  if (!file.ok()) return ForSender(file.status());
+  return OpenShard{*held.info, *std::move(file)};
+}
+
+absl::Status SnapshotKeeper::Disk() const {
+  if (absl::Status status = folder_->Writable(); !status.ok()) return status;
+  absl::MutexLock lock(&mutex_);
+  return disk_;
+}
+
+void SnapshotKeeper::ReportDisk(const absl::Status& status) {
+  bool told = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    told = disk_.ok() == status.ok();
+    disk_ = status;
+  }
+  if (told) return;
+  if (status.ok()) {
+    log::Info("store", "the disk takes data again", {});
+  } else {
+    log::Error("store", "the disk fails", {{"error", status}});
+  }
+}
+
+void SnapshotKeeper::Wake() {
+  absl::MutexLock lock(&mutex_);
+  woken_ = true;
+}
+
+void SnapshotKeeper::KeepTime() {
+  absl::Time next_tick = options_.steady_clock() + options_.tick;
+  bool tick = false;
+  while (true) {
+    {
+      absl::MutexLock lock(&mutex_);
+      // While work runs or is about to, what is due is its affair; its end wakes this.
+      const auto next_due = [&] {
+        return working_ ? absl::InfiniteFuture() : std::max(catalogue_.NextDue(), announce_after_);
+      };
+      const absl::Time until = std::min(next_tick, next_due());
+      const absl::Duration wait = until - options_.steady_clock();
+      if (wait > absl::ZeroDuration()) {
+        mutex_.AwaitWithTimeout(
+            absl::Condition(
+                +[](SnapshotKeeper* keeper) ABSL_EXCLUSIVE_LOCKS_REQUIRED(keeper->mutex_) {
+                  return keeper->woken_ || keeper->stopping_;
+                },
+                this),
+            wait);
+      }
+      if (stopping_) return;
+      woken_ = false;
+      const absl::Time now = options_.steady_clock();
+      tick = now >= next_tick;
+      const bool due = now >= next_due();
+      if (tick) {
+        next_tick = now + options_.tick;
+        probe_ = !disk_.ok();
+      }
+      if (due || probe_ || (tick && more_work_)) ScheduleWork();
+    }
+    if (tick && options_.on_tick) options_.on_tick();
+  }
+}
+
+}  // namespace qasino::store

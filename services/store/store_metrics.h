@@ -1,0 +1,55 @@
+#ifndef QASINO_SERVICES_STORE_STORE_METRICS_H_
+#define QASINO_SERVICES_STORE_STORE_METRICS_H_
+
+#include <array>
+#include <cstddef>
+
+namespace prometheus {
+class Counter;
+class Gauge;
+class Histogram;
+class Registry;
+}  // namespace prometheus
+
+namespace qasino::store {
+
+// Why a put was refused; the label `reason` of qasino_store_shards_refused_total.
+enum class Refusal {
+  kInvalid,    // what came is not what the contract says
+  kChecksum,   // the bytes differ from their checksum
+  kTooOld,     // of a generation no longer held
+  kLimit,      // over a limit of the store
+  kDiskFull,   // no room
+  kDisk,       // the disk failed
+  kStopping,   // the store is stopping
+  kBrokenOff,  // the sender went away or silent
+};
+inline constexpr size_t kRefusals = 8;
+
+// "invalid", "checksum" …
+const char* RefusalName(Refusal refusal);
+
+// The store's metrics, qasino_store_…. The registry owns them and must outlive this.
+// Thread-safe. Two of them in one registry count together. Throws where a name is taken
+// by another kind of metric.
+struct StoreMetrics {
+  explicit StoreMetrics(prometheus::Registry& registry);
+
+  prometheus::Counter& Refused(Refusal refusal) const {
+    return *shards_refused[static_cast<size_t>(refusal)];
+  }
+
+  prometheus::Counter* shards_received;
+  std::array<prometheus::Counter*, kRefusals> shards_refused;
+  prometheus::Counter* bytes_received;  // of shards, also of such as were refused
+  prometheus::Counter* bytes_sent;
+  prometheus::Histogram* commit_seconds;  // from a shard's last byte to its answer
+  prometheus::Gauge* held_generations;
+  prometheus::Gauge* held_bytes;
+  prometheus::Gauge* newest_generation;
+  prometheus::Gauge* watchers;
+};
+
+}  // namespace qasino::store
+
+#endif  // QASINO_SERVICES_STORE_STORE_METRICS_H_
