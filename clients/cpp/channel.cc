@@ -11,6 +11,7 @@
 #include <cstring>
 #include <string>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "clients/cpp/absl_text.h"
@@ -21,7 +22,23 @@ namespace {
 
 constexpr size_t kMaxPemBytes = 1 << 20;
 
-absl::StatusOr<std::string> ReadPem(std::string_view what, const std::string& path) {
+// Whether `text` has a block of PEM whose label ends with `label`, in sound Base64.
+bool HasPem(std::string_view text, std::string_view label) {
+  const std::string end_of_line = absl::StrCat(Absl(label), "-----");
+  const size_t begin = text.find("-----BEGIN ");
+  if (begin == std::string_view::npos) return false;
+  const size_t body = text.find(end_of_line, begin);
+  const size_t end = text.find("-----END ", begin);
+  if (body == std::string_view::npos || end == std::string_view::npos || body > end) return false;
+  const size_t from = body + end_of_line.size();
+  // Old keys have headers, such as how they are encrypted, which gRPC will judge.
+  const absl::string_view base64 = Absl(text.substr(from, end - from));
+  std::string bytes;
+  return absl::StrContains(base64, ":") || (absl::Base64Unescape(base64, &bytes) && !bytes.empty());
+}
+
+absl::StatusOr<std::string> ReadPem(std::string_view what, const std::string& path,
+                                    std::string_view label) {
   std::FILE* file = std::fopen(path.c_str(), "rbe");
   if (file == nullptr) {
     return absl::InvalidArgumentError(
@@ -29,13 +46,15 @@ absl::StatusOr<std::string> ReadPem(std::string_view what, const std::string& pa
   }
   std::string text(kMaxPemBytes + 1, '\0');
   text.resize(std::fread(text.data(), 1, text.size(), file));
-  const bool failed = std::ferror(file) != 0;
+  const int error = std::ferror(file) != 0 ? errno : 0;
   std::fclose(file);
-  if (failed) {
-    return absl::InvalidArgumentError(absl::StrCat("cannot read ", Absl(what), " '", path, "'"));
+  if (error != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot read ", Absl(what), " '", path, "': ", std::strerror(error)));
   }
-  if (text.size() > kMaxPemBytes || !absl::StrContains(text, "-----BEGIN ")) {
-    return absl::InvalidArgumentError(absl::StrCat(Absl(what), " '", path, "' is not a PEM file"));
+  if (text.size() > kMaxPemBytes || !HasPem(text, label)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(Absl(what), " '", path, "' is not a PEM file with a ", Absl(label)));
   }
   return text;
 }
@@ -46,13 +65,15 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(const TlsO
   struct Part {
     std::string_view what;
     const std::string& path;
+    std::string_view label;
     std::string* text;
   };
-  for (const Part& part : {Part{"TLS authority file", tls.ca_file, &ssl.pem_root_certs},
-                           Part{"TLS certificate file", tls.cert_file, &ssl.pem_cert_chain},
-                           Part{"TLS key file", tls.key_file, &ssl.pem_private_key}}) {
+  for (const Part& part :
+       {Part{"TLS authority file", tls.ca_file, "CERTIFICATE", &ssl.pem_root_certs},
+        Part{"TLS certificate file", tls.cert_file, "CERTIFICATE", &ssl.pem_cert_chain},
+        Part{"TLS key file", tls.key_file, "PRIVATE KEY", &ssl.pem_private_key}}) {
     if (part.path.empty()) continue;
-    absl::StatusOr<std::string> text = ReadPem(part.what, part.path);
+    absl::StatusOr<std::string> text = ReadPem(part.what, part.path, part.label);
     if (!text.ok()) return text.status();
     *part.text = *std::move(text);
   }
@@ -91,14 +112,10 @@ absl::StatusOr<std::shared_ptr<const Channel>> Channel::Create(const ConnectOpti
   }
   std::shared_ptr<grpc::Channel> channel =
       grpc::CreateCustomChannel(options.target, *credentials, arguments);
-  // gRPC answers unusable credentials with a channel on which every call fails.
+  // What gRPC makes of a target that it does not understand.
   if (channel->GetState(false) == GRPC_CHANNEL_SHUTDOWN) {
     return absl::InvalidArgumentError(
-        options.tls.enabled
-            ? absl::StrCat("the TLS files cannot be used: '", options.tls.ca_file, "', '",
-                           options.tls.cert_file, "' and '", options.tls.key_file,
-                           "' must be PEM, and the key that of the certificate")
-            : absl::StrCat("the server's address '", options.target, "' cannot be used"));
+        absl::StrCat("the server's address '", options.target, "' cannot be used"));
   }
   return std::shared_ptr<const Channel>(new Channel(std::move(channel), options, server));
 }

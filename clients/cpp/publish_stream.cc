@@ -105,7 +105,7 @@ class PublishStream::State : public std::enable_shared_from_this<State> {
   State(std::shared_ptr<const Channel> channel, const PublishStreamOptions& options)
       : channel_(std::move(channel)),
         options_(options),
-        stub_(channel_->grpc()),
+        stub_(std::make_unique<Stub>(channel_->grpc())),
         backoff_(channel_->options().retry) {}
 
   void Start() {
@@ -117,6 +117,13 @@ class PublishStream::State : public std::enable_shared_from_this<State> {
   absl::Status Flush(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Finish(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
   void Stop() ABSL_LOCKS_EXCLUDED(mu_, stop_mu_);
+
+  // After Stop, and last. A thread of gRPC may be the last to let go of this object, but
+  // gRPC must not lose its last channel on a thread of its own.
+  void Disconnect() {
+    stub_ = nullptr;
+    channel_ = nullptr;
+  }
 
  private:
   class Stream;
@@ -177,12 +184,12 @@ class PublishStream::State : public std::enable_shared_from_this<State> {
     return !writing_ && std::exchange(hold_, false);
   }
 
-  // Constant.
-  const std::shared_ptr<const Channel> channel_;
+  // Constant until Disconnect.
+  std::shared_ptr<const Channel> channel_;
   const PublishStreamOptions options_;
 
   // Used by the keeper alone.
-  Stub stub_;
+  std::unique_ptr<Stub> stub_;
   Backoff backoff_;
 
   absl::Mutex stop_mu_ ABSL_ACQUIRED_BEFORE(mu_);
@@ -588,7 +595,7 @@ PublishStream::State::Results PublishStream::State::TakeBack() {
 }
 
 void PublishStream::State::Open() {
-  auto stream = std::make_shared<Stream>(shared_from_this(), &stub_);
+  auto stream = std::make_shared<Stream>(shared_from_this(), stub_.get());
   std::shared_ptr<const std::string> write;
   {
     absl::MutexLock lock(&mu_);
@@ -727,7 +734,10 @@ absl::StatusOr<std::unique_ptr<PublishStream>> PublishStream::Create(
 
 PublishStream::PublishStream(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
-PublishStream::~PublishStream() { state_->Stop(); }
+PublishStream::~PublishStream() {
+  state_->Stop();
+  state_->Disconnect();
+}
 
 absl::Status PublishStream::Send(const v1::PublishRequest& request, Callback callback,
                                  const CallOptions& call) {

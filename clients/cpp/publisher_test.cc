@@ -135,14 +135,15 @@ TEST(PublisherTest, NamesTheTlsFileThatIsWrong) {
   std::ofstream(path) << "this is not PEM\n";
   options.tls.ca_file = path;
   status = Publisher::Create(options).status();
-  EXPECT_THAT(std::string(status.message()), HasSubstr("'" + path + "' is not a PEM file"));
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("'" + path + "' is not a PEM file with a CERTIFICATE"));
 
   options.tls.ca_file.clear();
   options.tls.cert_file = path;
   status = Publisher::Create(options).status();
   EXPECT_THAT(std::string(status.message()), HasSubstr("needs its key"));
 
-  std::ofstream(path) << "-----BEGIN CERTIFICATE-----\nrubbish\n-----END CERTIFICATE-----\n";
+  std::ofstream(path) << "-----BEGIN CERTIFICATE-----\n?rubbish?\n-----END CERTIFICATE-----\n";
   options.tls.key_file = path;
   status = Publisher::Create(options).status();
   EXPECT_THAT(std::string(status.message()), HasSubstr(path));
