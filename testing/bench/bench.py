@@ -1,0 +1,602 @@
+#!/usr/bin/python3
+"""Measures Qasino beside the limits of the same machine, and prints one table."""
+
+import argparse
+import collections
+import contextlib
+import ctypes
+import dataclasses
+import json
+import math
+import os
+import re
+import selectors
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ABOUT = """
+Runs, in turns, what this machine's gRPC and SQLite can do at best and what Qasino does, and
+prints one table of both in Markdown. Every figure is the median of several rounds; `ratio` is
+Qasino's figure by the limit's of the same round, with the least and the greatest. Nothing but
+Qasino should run meanwhile. No figure makes the exit code other than 0; it is 1 when
+something could not be measured.
+"""
+
+INGEST = "services/ingest/qasino-ingest"
+STORE = "services/store/qasino-store"
+QUERY = "services/query/qasino-query"
+STANDALONE = "services/standalone/qasino"
+
+# Far beyond what a step takes.
+DEADLINE_S = 150
+# A generation that does not end while it is measured.
+LONG = "24h"
+DEBIAN_LIBRARIES = {"gRPC": "libgrpc++-dev", "protobuf": "libprotobuf-dev",
+                    "SQLite": "libsqlite3-dev", "Abseil": "libabsl-dev"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """How much is done. Rounds are rounds; the rest are counts of one round."""
+    rounds: int
+    publishes: int  # of `rows` rows each; together the rows of a large generation
+    rows: int
+    echoes: int
+    small_publishes: int  # of one row, over the stream
+    unary_publishes: int
+    selects: int
+    result_publishes: int  # of 1,000 rows each: the large result
+    result_repeats: int
+    aggregate_rounds: int
+    freshness_rounds: int
+    spread_rounds: int
+    tables: int  # how many instead of one
+    table_rows: int
+    identities: int  # how many instead of one
+    identity_rows: int
+
+
+FULL = Sizes(rounds=5, publishes=1000, rows=1000, echoes=40_000, small_publishes=200_000,
+             unary_publishes=30_000, selects=30_000, result_publishes=100, result_repeats=5,
+             aggregate_rounds=3, freshness_rounds=3, spread_rounds=3, tables=2000, table_rows=500,
+             identities=10_000, identity_rows=100)
+QUICK = dataclasses.replace(FULL, rounds=3, publishes=200, echoes=10_000, small_publishes=50_000,
+                            unary_publishes=10_000, selects=10_000, aggregate_rounds=1,
+                            freshness_rounds=1, spread_rounds=1)
+TINY = Sizes(rounds=1, publishes=20, rows=100, echoes=200, small_publishes=500,
+             unary_publishes=200, selects=200, result_publishes=3, result_repeats=1,
+             aggregate_rounds=1, freshness_rounds=1, spread_rounds=1, tables=20, table_rows=10,
+             identities=50, identity_rows=10)
+SIZES = {"full": FULL, "quick": QUICK, "tiny": TINY}
+
+
+class BenchError(Exception):
+    """Something could not be measured; the text says what and why."""
+
+
+def _die_with_parent():
+    """In a child: SIGKILL when this process ends, however it ends."""
+    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
+
+
+def _environment():
+    return {key: value for key, value in os.environ.items() if not key.startswith("QASINO_")}
+
+
+class Server:
+    """A server process: started when made, ready when its constructor returns."""
+
+    def __init__(self, binary, flags, directory):
+        self.name = os.path.basename(binary)
+        self._log = tempfile.NamedTemporaryFile(  # pylint: disable=consider-using-with
+            prefix=self.name + ".", suffix=".log", dir=directory)
+        command = [binary]
+        for flag, value in flags.items():
+            command += [flag, str(value)]
+        try:
+            self._process = subprocess.Popen(  # pylint: disable=consider-using-with
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log,
+                env=_environment(), preexec_fn=_die_with_parent)
+        except OSError as error:
+            raise BenchError(f"{self.name} cannot be run: {error.strerror}") from None
+        self.addresses = {}  # "ingest", "query", …: host:port
+        try:
+            self._wait_ready()
+        except BaseException:
+            self.kill()
+            raise
+
+    def _wait_ready(self):
+        output = b""
+        end = time.monotonic() + DEADLINE_S
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while b"\nready\n" not in b"\n" + output:
+                if not selector.select(end - time.monotonic()):
+                    raise BenchError(f"{self.name} is not ready after {DEADLINE_S} s")
+                piece = os.read(self._process.stdout.fileno(), 4096)
+                if not piece:
+                    raise BenchError(f"{self.name} ended at its start: {self.last_words()}")
+                output += piece
+        for what, address in re.findall(r"^listening: (\S+) grpc (\S+)$", output.decode(), re.M):
+            self.addresses[what] = address
+
+    def last_words(self):
+        with open(self._log.name, encoding="utf-8", errors="replace") as log:
+            return " / ".join(log.read().splitlines()[-3:]) or "(it logged nothing)"
+
+    def memory(self):
+        """(resident now, greatest so far), in bytes."""
+        with open(f"/proc/{self._process.pid}/status", encoding="ascii") as status:
+            fields = dict(line.split(":", 1) for line in status)
+        return tuple(int(fields[key].split()[0]) * 1024 for key in ("VmRSS", "VmHWM"))
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self._process.pid}/stat", encoding="ascii") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def end(self):
+        """Asks it to end and waits until it has handed on what it holds."""
+        self._process.terminate()
+        try:
+            code = self._process.wait(DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            code = None
+        if code != 0:
+            raise BenchError(f"{self.name} ended with {code} after SIGTERM: {self.last_words()}")
+
+    def kill(self):
+        self._process.kill()
+        self._process.wait()
+        self._process.stdout.close()
+        self._log.close()
+
+
+class Qasino:
+    """Servers on free ports and with a data directory of their own; killed at the end."""
+
+    def __init__(self, binaries, directory):
+        self._binaries = binaries
+        self._directory = directory
+        self._data = os.path.join(directory, "data")
+        self.servers = []
+        self.addresses = {}
+
+    def start(self, binary, **flags):
+        flags = {f"--{name.replace('_', '-')}": value for name, value in flags.items()}
+        server = Server(os.path.join(self._binaries, binary),
+                        {**flags, "--metrics-port": "off", "--log-level": "warn"},
+                        self._directory)
+        self.servers.append(server)
+        self.addresses.update(server.addresses)
+        return server
+
+    def start_store(self):
+        return self.start(STORE, store_port=0, data_dir=self._data)
+
+    def start_ingest(self, generation):
+        return self.start(INGEST, ingest_port=0, store=self.addresses["store"],
+                          generation_duration=generation, identity="bench")
+
+    def start_query(self):
+        return self.start(QUERY, query_port=0, store=self.addresses["store"])
+
+    def start_standalone(self, generation):
+        return self.start(STANDALONE, ingest_port=0, query_port=0, store_port=0,
+                          data_dir=self._data, generation_duration=generation, identity="bench")
+
+    def stop(self):
+        for server in self.servers:
+            server.kill()
+
+
+@dataclasses.dataclass
+class Row:
+    """A line of the table."""
+    figure: str
+    limit: str
+    qasino: str
+    ratio: str
+
+
+class Bench:
+    """Measures. Each figure's samples are kept in `samples`, its lines in `rows`."""
+
+    def __init__(self, binaries, sizes):
+        self.binaries = binaries
+        self.sizes = sizes
+        self.rows = []
+        self.samples = collections.OrderedDict()
+        self.failures = []
+        self.large_publish_seconds = None  # how long the rows of a large generation take
+
+    # -- running things
+
+    def drive(self, program, *arguments):
+        """What a program of this folder prints."""
+        command = [os.path.join(self.binaries, "testing/bench", program), *map(str, arguments)]
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,
+                                  text=True, timeout=DEADLINE_S, env=_environment(),
+                                  preexec_fn=_die_with_parent, check=False)
+        except subprocess.TimeoutExpired:
+            raise BenchError(f"{program} is not done after {DEADLINE_S} s") from None
+        except OSError as error:
+            raise BenchError(f"{program} cannot be run: {error.strerror}") from None
+        if done.returncode != 0:
+            raise BenchError(f"{program}: {done.stderr.strip() or 'failed silently'}")
+        return json.loads(done.stdout)
+
+    @contextlib.contextmanager
+    def qasino(self):
+        with tempfile.TemporaryDirectory(prefix="qasino-bench-") as directory:
+            system = Qasino(self.binaries, directory)
+            try:
+                yield system
+            finally:
+                system.stop()
+
+    @contextlib.contextmanager
+    def echo_server(self):
+        with tempfile.TemporaryDirectory(prefix="qasino-bench-") as directory:
+            server = Server(os.path.join(self.binaries, "testing/bench/echo_server"), {},
+                            directory)
+            try:
+                yield server.addresses["echo"]
+            finally:
+                server.kill()
+
+    def echo_rate(self, address):
+        return _rate(self.drive("echo_load", "--target", address, "--calls", self.sizes.echoes),
+                     "calls")
+
+    def publish(self, system, **options):
+        """The outcome of publish_load."""
+        arguments = []
+        for name, value in options.items():
+            arguments.append(f"--{name}")
+            if value is not True:
+                arguments.append(value)
+        return self.drive("publish_load", "--target", system.addresses["ingest"], *arguments)
+
+    def publish_alone(self, **options):
+        """The outcome of publish_load with an ingest and a store of its own, and in `cpu` what
+        ingest took; all in one generation."""
+        for _ in range(2):
+            with self.qasino() as system:
+                system.start_store()
+                ingest = system.start_ingest(LONG)
+                before = ingest.cpu_seconds()
+                outcome = self.publish(system, **options)
+                outcome["ingest_cpu_seconds"] = ingest.cpu_seconds() - before
+            if outcome["first_generation"] == outcome["last_generation"]:
+                return outcome
+        raise BenchError("the generation ended within the measurement, twice")
+
+    # -- the table
+
+    def progress(self, text):
+        print(text, file=sys.stderr, flush=True)
+
+    def record(self, name, **samples):
+        self.samples.setdefault(name, {}).update(samples)
+
+    def compare(self, name, figure, limits, values, unit):
+        """A line for a figure whose limit was measured in the same rounds."""
+        ratios = [value / limit for limit, value in zip(limits, values)]
+        self.record(name, unit=unit, limit=limits, qasino=values, ratio=ratios)
+        self.rows.append(Row(figure, f"{_count(statistics.median(limits))} {unit}",
+                             f"{_count(statistics.median(values))} {unit}", _spread(ratios, 2)))
+
+    # -- the figures
+
+    def publishing(self):
+        """1: rows in."""
+        sizes = self.sizes
+        limits, values, seconds, cpu = [], [], [], []
+        for _ in range(sizes.rounds):
+            limit = self.drive("sqlite_limits", "insert", "--publishes", sizes.publishes,
+                               "--rows", sizes.rows)
+            outcome = self.publish_alone(publishes=sizes.publishes, rows=sizes.rows,
+                                         identities=sizes.publishes)
+            limits.append(_rate(limit, "rows"))
+            values.append(_rate(outcome, "rows"))
+            seconds.append(outcome["seconds"])
+            cpu.append(outcome["ingest_cpu_seconds"])
+        self.large_publish_seconds = statistics.median(seconds)
+        self.compare("publish_stream_rows",
+                     f"publish {sizes.rows:,} rows × 6 columns, {sizes.publishes:,} identities, "
+                     "PublishStream / SQLite INSERT", limits, values, "rows/s")
+        self.record("publish_stream_rows", ingest_cpu_seconds=cpu)
+
+    def small_calls(self):
+        """2: one-row publishes."""
+        sizes = self.sizes
+        limits, streamed, unary = [], [], []
+        with self.echo_server() as echo:
+            for _ in range(sizes.rounds):
+                limits.append(self.echo_rate(echo))
+                # Each identity publishes at most 200 tables.
+                streamed.append(_rate(self.publish_alone(
+                    publishes=sizes.small_publishes, rows=1,
+                    tables=min(200, sizes.small_publishes),
+                    identities=math.ceil(sizes.small_publishes / 200)), "publishes"))
+                unary.append(_rate(self.publish_alone(
+                    publishes=sizes.unary_publishes, rows=1, tables=min(200, sizes.unary_publishes),
+                    identities=math.ceil(sizes.unary_publishes / 200), unary=True), "publishes"))
+        self.compare("publish_stream_small", "publish 1 row, PublishStream / unary gRPC echo",
+                     limits, streamed, "calls/s")
+        self.compare("publish_unary_small",
+                     "publish 1 row, unary, 64 in flight / unary gRPC echo", limits, unary,
+                     "calls/s")
+
+    def queries(self):
+        """3, 4 and 8: answers, from a snapshot that stays: ingest hands it in at its end."""
+        sizes = self.sizes
+        with self.echo_server() as echo, self.qasino() as system:
+            system.start_store()
+            ingest = system.start_ingest(LONG)
+            system.start_query()
+            self.publish(system, name="result", publishes=sizes.result_publishes, rows=1000,
+                         identities=sizes.result_publishes)
+            self.publish(system, name="large", publishes=sizes.publishes, rows=sizes.rows,
+                         identities=sizes.publishes)
+            ingest.end()
+            target = system.addresses["query"]
+            self._wait_for_table(target, "large")
+            self._select_one(echo, target)
+            self._large_result(target)
+            self._aggregate(target)
+
+    def _wait_for_table(self, target, table):
+        end = time.monotonic() + DEADLINE_S
+        while True:
+            try:
+                self.drive("query_load", "--target", target, "--calls", 1, "--sql",
+                           f"SELECT 1 FROM {table} LIMIT 1")
+                return
+            except BenchError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
+
+    def _select_one(self, echo, target):
+        limits, values = [], []
+        for _ in range(self.sizes.rounds):
+            limits.append(self.echo_rate(echo))
+            values.append(_rate(self.drive("query_load", "--target", target, "--calls",
+                                           self.sizes.selects), "calls"))
+        self.compare("select_1", "`SELECT 1`, 64 in flight / unary gRPC echo", limits, values,
+                     "calls/s")
+
+    def _large_result(self, target):
+        sizes = self.sizes
+        limits, by_batch, by_row = [], [], []
+        for _ in range(sizes.rounds):
+            scan = self.drive("sqlite_limits", "scan", "--publishes", sizes.result_publishes,
+                              "--repeat", sizes.result_repeats)
+            limits.append(_rate(scan, "rows", "runs"))
+            for values, flags in ((by_batch, []), (by_row, ["--by-row"])):
+                read = self.drive("result_load", "--target", target, "--sql",
+                                  "SELECT * FROM result", "--repeat", sizes.result_repeats, *flags)
+                _check_same(scan, read)
+                values.append(_rate(read, "rows", "runs"))
+        rows = f"{sizes.result_publishes * 1000:,} × 6 result"
+        self.compare("large_result", f"{rows}, read by batch / sqlite3_step", limits, by_batch,
+                     "rows/s")
+        self.compare("large_result_by_row", f"{rows}, read by row / sqlite3_step", limits, by_row,
+                     "rows/s")
+
+    def _aggregate(self, target):
+        each, same = [], []
+        rows = self.sizes.publishes * self.sizes.rows
+        for _ in range(self.sizes.aggregate_rounds):
+            # Statements that differ and answer alike cannot be answered from a cache.
+            for values, bound in ((each, "-{}"), (same, "0")):
+                values.append(_rate(self.drive(
+                    "query_load", "--target", target, "--calls", 64, "--sql",
+                    f"SELECT count(*), sum(pid), avg(load) FROM large WHERE pid >= {bound}"),
+                    "calls"))
+        self.compare("aggregate", f"aggregate over {rows:,} rows, the same from 64 clients / "
+                     "64 that differ", each, same, "calls/s")
+
+    def freshness(self):
+        """5 and 6: the end of a generation, and memory."""
+        if self.large_publish_seconds is None:
+            self.large_publish_seconds = self.publish_alone(
+                publishes=self.sizes.publishes, rows=self.sizes.rows,
+                identities=self.sizes.publishes)["seconds"]
+        duration = f"{max(3, math.ceil(2 * self.large_publish_seconds + 2))}s"
+        modes = collections.OrderedDict([("separate processes", False), ("one process", True)])
+        memory = []
+        for mode, standalone in modes.items():
+            name = "standalone" if standalone else "processes"
+            with self.qasino() as system:
+                if standalone:
+                    system.start_standalone(duration)
+                else:
+                    system.start_store()
+                    system.start_ingest(duration)
+                    system.start_query()
+                idle = sum(server.memory()[0] for server in system.servers)
+                outcome = self.drive(
+                    "freshness", "--ingest", system.addresses["ingest"], "--query",
+                    system.addresses["query"], "--store", system.addresses["store"],
+                    "--publishes", self.sizes.publishes, "--rows", self.sizes.rows,
+                    "--rounds", self.sizes.freshness_rounds)["rounds"]
+                time.sleep(1)  # What is freed after the swap is freed by now.
+                settled = {server.name: server.memory()[0] for server in system.servers}
+                peak = {server.name: server.memory()[1] for server in system.servers}
+            seen = [each["seen_ms"] for each in outcome]
+            slowest = [each["slowest_ack_ms"] for each in outcome]
+            size = outcome[-1]["snapshot_bytes"]
+            rows = self.sizes.publishes * self.sizes.rows
+            self.record(f"freshness_{name}", seen_ms=seen, slowest_ack_ms=slowest,
+                        generation=duration, rounds=outcome)
+            self.record(f"memory_{name}", snapshot_bytes=size, idle_bytes=idle, settled=settled,
+                        peak=peak)
+            self.rows.append(Row(
+                f"end of a generation of {rows:,} rows ({_megabytes(size)}) → first query that "
+                f"sees it, {mode}", "–", _milliseconds(seen), "–"))
+            self.rows.append(Row(
+                f"slowest acknowledgement of a one-row publish meanwhile, {mode}", "–",
+                _milliseconds(slowest), "–"))
+            for what, values in (("settled", settled), ("peak", peak)):
+                total = sum(values.values())
+                memory.append(Row(
+                    f"resident memory, {what}, {mode} (idle {_megabytes(idle)}) / snapshot",
+                    _megabytes(size), _megabytes(total), f"{total / size:.1f}"))
+        self.rows += memory
+
+    def spread(self):
+        """7: many tables and many identities instead of one."""
+        sizes = self.sizes
+        # Only the number of tables differs: as many identities publish one table each.
+        tables = dict(publishes=sizes.tables, identities=sizes.tables, rows=sizes.table_rows)
+        # Only the number of identities differs; tables are there before the clock starts.
+        identities = dict(rows=sizes.identity_rows, tables=sizes.tables, prepare=True)
+        one_table, many_tables, one_identity, many_identities = [], [], [], []
+        for _ in range(sizes.spread_rounds):
+            one_table.append(_rate(self.publish_alone(tables=1, **tables), "rows"))
+            many_tables.append(_rate(self.publish_alone(tables=sizes.tables, **tables), "rows"))
+            one_identity.append(_rate(self.publish_alone(
+                publishes=sizes.tables, identities=1, **identities), "rows"))
+            many_identities.append(_rate(self.publish_alone(
+                publishes=sizes.identities, identities=sizes.identities, **identities), "rows"))
+        self.compare("tables", f"publish {sizes.table_rows:,} rows into {sizes.tables:,} tables / "
+                     "into 1", one_table, many_tables, "rows/s")
+        self.compare("identities", f"publish {sizes.identity_rows:,} rows as "
+                     f"{sizes.identities:,} identities / as 1", one_identity, many_identities,
+                     "rows/s")
+
+    FIGURES = collections.OrderedDict([
+        ("publishing", publishing), ("small-calls", small_calls), ("queries", queries),
+        ("freshness", freshness), ("spread", spread)])
+
+    def run(self, figures):
+        for name in figures:
+            begin = time.monotonic()
+            self.progress(f"-- {name} ...")
+            try:
+                self.FIGURES[name](self)
+            except BenchError as error:
+                self.failures.append(f"{name}: {error}")
+                self.progress(f"   could not be measured: {error}")
+            self.progress(f"   {time.monotonic() - begin:.0f} s")
+
+
+def _rate(outcome, *counts):
+    """A second: the product of some counts of an outcome by its seconds."""
+    return math.prod(outcome[count] for count in counts) / max(outcome["seconds"], 1e-9)
+
+
+def _check_same(limit, read):
+    """Both have read the same cells."""
+    for key in ("rows", "integers", "text_bytes", "text"):
+        if limit[key] != read[key]:
+            raise BenchError(f"{key} of the result: {read[key]}, not {limit[key]}")
+    if not math.isclose(limit["reals"], read["reals"], rel_tol=1e-9, abs_tol=1e-3):
+        raise BenchError(f"reals of the result: {read['reals']}, not {limit['reals']}")
+
+
+def _count(value):
+    """Three digits: 1.23 M, 45.6 k, 789, 1.23."""
+    for factor, suffix in ((1e6, " M"), (1e3, " k"), (1, "")):
+        if value >= factor:
+            value /= factor
+            break
+    else:
+        suffix = ""
+    digits = 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{digits}f}{suffix}"
+
+
+def _megabytes(size):
+    return f"{size / 1e6:.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB"
+
+
+def _spread(values, digits):
+    middle, least, most = statistics.median(values), min(values), max(values)
+    return f"**{middle:.{digits}f}** ({least:.{digits}f}–{most:.{digits}f})"
+
+
+def _milliseconds(values):
+    return (f"**{statistics.median(values):.0f} ms** ({min(values):.0f}–{max(values):.0f})")
+
+
+def _output(*command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def machine():
+    """What the figures depend on."""
+    with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
+        models = re.findall(r"^model name\s*:\s*(.+)$", cpuinfo.read(), re.M)
+    with open("/proc/meminfo", encoding="ascii") as meminfo:
+        memory = int(re.search(r"MemTotal:\s*(\d+)", meminfo.read()).group(1)) * 1024
+    versions = {}
+    for library, package in DEBIAN_LIBRARIES.items():
+        version = _output("dpkg-query", "--show", "--showformat", "${Version}", package)
+        versions[library] = re.sub(r"^\d+:|[-+].*$", "", version)
+    return {"cpu": models[0] if models else os.uname().machine,
+            "cores": len(os.sched_getaffinity(0)), "memory_bytes": memory,
+            "kernel": re.match(r"[\d.]+", os.uname().release).group(0),
+            "compiler": "g++ " + _output("g++", "-dumpfullversion"), "libraries": versions}
+
+
+def format_machine(facts):
+    libraries = ", ".join(f"{name} {version}" for name, version in facts["libraries"].items())
+    return (f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_bytes'] / 2**30:.0f} GiB, "
+            f"Linux {facts['kernel']}, {facts['compiler']} -O2, {libraries}")
+
+
+def format_table(rows):
+    lines = ["| figure | limit | Qasino | ratio |", "|---|--:|--:|--:|"]
+    lines += [f"| {row.figure} | {row.limit} | {row.qasino} | {row.ratio} |" for row in rows]
+    return "\n".join(lines)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="testing/bench/run", description=ABOUT,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_const", const="quick", dest="size",
+                        help="less of everything")
+    parser.add_argument("--size", choices=sorted(SIZES), default="full", help=argparse.SUPPRESS)
+    parser.add_argument("--figures", metavar="NAME", nargs="+", choices=list(Bench.FIGURES),
+                        default=list(Bench.FIGURES), help="only these of: %(choices)s")
+    parser.add_argument("--json", metavar="FILE", help="write all samples to this file")
+    parser.add_argument("--binaries", default="bazel-bin", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+
+    # So that the servers are ended and their folders removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    facts = machine()
+    bench = Bench(os.path.abspath(options.binaries), SIZES[options.size])
+    begin = time.monotonic()
+    try:
+        bench.run(options.figures)
+    except KeyboardInterrupt:
+        return 130
+    print(format_machine(facts) + "\n")
+    print(format_table(bench.rows))
+    for failure in bench.failures:
+        print(f"\ncould not be measured: {failure}")
+    bench.progress(f"-- {time.monotonic() - begin:.0f} s in all")
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump({"machine": facts, "size": options.size, "figures": bench.samples,
+                       "failures": bench.failures}, file, indent=1)
+            file.write("\n")
+    return 1 if bench.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
