@@ -1,0 +1,413 @@
+#include "services/ingest/collector.h"
+
+#include <random>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "services/server/log.h"
+
+namespace qasino::ingest {
+namespace {
+
+// After so many publishes or bytes the writer hands answers on, though it has more to do.
+constexpr size_t kPublishesBetweenAnswers = 256;
+constexpr int64_t kBytesBetweenAnswers = 256 << 10;
+// Shards that may wait to be sealed. More means that sealing takes longer than generations.
+constexpr size_t kMostEnded = 8;
+
+std::string RandomId() {
+  std::random_device random;
+  const uint64_t number = (uint64_t{random()} << 32) | random();
+  return absl::StrCat(absl::Hex(number, absl::kZeroPad16));
+}
+
+void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {
+  const int64_t seconds = absl::ToUnixSeconds(time);
+  timestamp->set_seconds(seconds);
+  timestamp->set_nanos(
+      static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
+}
+
+absl::Status Stopping() { return absl::UnavailableError("ingest is stopping"); }
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Collector>> Collector::Create(const Options& options, Clock& clock,
+                                                             Metrics& metrics, ShardFactory factory,
+                                                             OnSealed on_sealed,
+                                                             OnGeneration on_generation) {
+  absl::StatusOr<std::unique_ptr<Shard>> shard = factory(options.limits);
+  if (!shard.ok()) return shard.status();
+  auto collector = std::unique_ptr<Collector>(
+      new Collector(options, clock, metrics, std::move(factory), std::move(on_sealed),
+                    std::move(on_generation), std::move(*shard)));
+  return collector;
+}
+
+Collector::Collector(const Options& options, Clock& clock, Metrics& metrics, ShardFactory factory,
+                     OnSealed on_sealed, OnGeneration on_generation, std::unique_ptr<Shard> shard)
+    : options_(options),
+      ingest_id_(RandomId()),
+      clock_(clock),
+      metrics_(metrics),
+      factory_(std::move(factory)),
+      on_sealed_(std::move(on_sealed)),
+      on_generation_(std::move(on_generation)),
+      generations_(options.generation_duration, clock.Now()),
+      shard_(std::move(shard)),
+      generation_(generations_.current()) {
+  metrics_.generation.Set(static_cast<double>(generation()));
+  answerer_ = std::thread([this] { Answer(); });
+  sealer_ = std::thread([this] { Seal(); });
+  writer_ = std::thread([this] { Write(); });
+}
+
+Collector::~Collector() {
+  Drain(absl::InfiniteFuture());
+  writer_.join();
+  sealer_.join();
+  answerer_.join();
+}
+
+absl::Status Collector::Submit(std::unique_ptr<PublishBatch> batch) {
+  return Enqueue(std::move(batch), /*anyway=*/false);
+}
+
+absl::Status Collector::SubmitAnyway(std::unique_ptr<PublishBatch> batch) {
+  return Enqueue(std::move(batch), /*anyway=*/true);
+}
+
+absl::Status Collector::Enqueue(std::unique_ptr<PublishBatch> batch, bool anyway) {
+  absl::MutexLock lock(&mutex_);
+  if (stopping_) return Stopping();
+  const auto publishes = static_cast<int64_t>(batch->items.size());
+  if (!anyway && queued_bytes_ + batch->cost > options_.limits.queued_bytes) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "too much is queued: ", queued_bytes_, " bytes and the publish's ", batch->cost,
+        " are over the limit of ", options_.limits.queued_bytes, "; try again"));
+  }
+  if (!anyway && queued_publishes_ + publishes > options_.limits.queued_publishes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("too much is queued: ", queued_publishes_, " publishes, the limit is ",
+                     options_.limits.queued_publishes, "; try again"));
+  }
+  queued_bytes_ += batch->cost;
+  queued_publishes_ += publishes;
+  queue_.push_back(std::move(batch));
+  work_.Signal();
+  return absl::OkStatus();
+}
+
+bool Collector::HasRoomOr(std::function<void()> call) {
+  absl::MutexLock lock(&mutex_);
+  if (stopping_ || (queued_bytes_ < options_.limits.queued_bytes &&
+                    queued_publishes_ < options_.limits.queued_publishes)) {
+    return true;
+  }
+  wait_for_room_.push_back(std::move(call));
+  return false;
+}
+
+absl::Status Collector::Ready() const {
+  absl::MutexLock lock(&mutex_);
+  return ready_;
+}
+
+absl::Status Collector::CopyRunning(std::function<void(absl::StatusOr<SealedShard>)> done) {
+  absl::MutexLock lock(&mutex_);
+  if (stopping_) return Stopping();
+  if (copying_) {
+    return absl::ResourceExhaustedError("a copy of the running shard is being made; try again");
+  }
+  copying_ = true;
+  copy_ = std::move(done);
+  work_.Signal();
+  return absl::OkStatus();
+}
+
+void Collector::CountReceived(bool update, int64_t publishes) {
+  (update ? updates_received_ : inserts_received_).fetch_add(publishes, std::memory_order_relaxed);
+}
+
+bool Collector::Drain(absl::Time deadline) {
+  std::vector<std::function<void()>> waiting;
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+    if (ready_.ok()) ready_ = Stopping();
+    waiting.swap(wait_for_room_);
+    work_.Signal();
+  }
+  for (const auto& call : waiting) call();
+  {
+    absl::MutexLock lock(&ended_mutex_);
+    if (!ended_mutex_.AwaitWithDeadline(absl::Condition(&all_sealed_), deadline)) return false;
+  }
+  absl::MutexLock lock(&answer_mutex_);
+  return answer_mutex_.AwaitWithDeadline(absl::Condition(&all_answered_), deadline);
+}
+
+void Collector::Write() {
+  std::vector<std::unique_ptr<PublishBatch>> batches;
+  std::vector<std::unique_ptr<PublishBatch>> applied;
+  while (true) {
+    std::function<void(absl::StatusOr<SealedShard>)> copy;
+    bool stop = false;
+    {
+      absl::MutexLock lock(&mutex_);
+      while (queue_.empty() && copy_ == nullptr && !stopping_ && !generations_.Due(clock_.Now())) {
+        clock_.Wait(mutex_, work_, generations_.end());
+      }
+      batches.swap(queue_);
+      copy.swap(copy_);
+      // Nothing is queued any more once this is set.
+      stop = stopping_;
+    }
+    ChangeGenerationIfDue(clock_.Now());
+    if (shard_ == nullptr) OpenShard();
+
+    size_t publishes = 0;
+    int64_t bytes = 0;
+    for (std::unique_ptr<PublishBatch>& batch : batches) {
+      Apply(*batch);
+      publishes += batch->items.size();
+      bytes += batch->cost;
+      applied.push_back(std::move(batch));
+      if (publishes >= kPublishesBetweenAnswers || bytes >= kBytesBetweenAnswers) {
+        HandOn(&applied);
+        publishes = 0;
+        bytes = 0;
+      }
+    }
+    HandOn(&applied);
+    batches.clear();
+
+    if (copy != nullptr) {
+      absl::StatusOr<SealedShard> result = Stopping();
+      if (shard_ != nullptr) result = shard_->Copy();
+      if (result.ok()) {
+        result->info.set_shard_id(absl::StrCat(generations_.current(), "-", ingest_id_));
+        result->info.set_generation(generations_.current());
+        result->info.mutable_duration()->set_seconds(
+            absl::ToInt64Seconds(options_.generation_duration));
+        result->info.set_kind(v1::RUNNING);
+        result->info.set_ingest_id(ingest_id_);
+        result->info.set_identity(options_.identity);
+        SetTimestamp(clock_.Now(), result->info.mutable_sealed_at());
+      }
+      AddTask([this, copy = std::move(copy), result = std::move(result)]() mutable {
+        copy(std::move(result));
+        absl::MutexLock lock(&mutex_);
+        copying_ = false;
+      });
+    }
+    if (stop) break;
+  }
+  EndGeneration(/*last=*/true);
+  {
+    absl::MutexLock lock(&ended_mutex_);
+    no_more_ended_ = true;
+  }
+  absl::MutexLock lock(&answer_mutex_);
+  no_more_answers_ = true;
+}
+
+void Collector::Apply(PublishBatch& batch) {
+  for (PublishItem& item : batch.items) {
+    if (!item.status.ok()) {
+      metrics_.CountRefused(item.status.code());
+      continue;
+    }
+    const absl::Time now = clock_.Now();
+    ChangeGenerationIfDue(now);
+    if (shard_ == nullptr) {
+      item.status = absl::UnavailableError("the running shard is not open; try again");
+      metrics_.CountRefused(item.status.code());
+      continue;
+    }
+    const absl::StatusOr<PublishEffect> effect = shard_->Publish(*item.publish, now);
+    if (!effect.ok()) {
+      item.status = effect.status();
+      metrics_.CountRefused(item.status.code());
+      continue;
+    }
+    item.generation = generations_.current();
+    item.duplicate = effect->duplicate;
+    ++(effect->duplicate ? duplicates_ : stored_);
+    rows_ += effect->rows;
+  }
+}
+
+void Collector::HandOn(std::vector<std::unique_ptr<PublishBatch>>* applied) {
+  if (applied->empty()) return;
+  if (stored_ > 0) {
+    metrics_.stored.Increment(static_cast<double>(stored_));
+    inserts_completed_.fetch_add(stored_, std::memory_order_relaxed);
+  }
+  if (duplicates_ > 0) metrics_.duplicates.Increment(static_cast<double>(duplicates_));
+  if (rows_ > 0) metrics_.rows.Increment(static_cast<double>(rows_));
+  stored_ = duplicates_ = rows_ = 0;
+  absl::MutexLock lock(&answer_mutex_);
+  for (std::unique_ptr<PublishBatch>& batch : *applied) applied_.push_back(std::move(batch));
+  applied->clear();
+}
+
+void Collector::ChangeGenerationIfDue(absl::Time now) {
+  if (!generations_.Due(now)) return;
+  EndGeneration(/*last=*/false);
+  generations_.Advance(now);
+  const int64_t generation = generations_.current();
+  generation_.store(generation, std::memory_order_relaxed);
+  metrics_.generation.Set(static_cast<double>(generation));
+  OpenShard();
+  AddTask([this, generation] { on_generation_(generation); });
+}
+
+void Collector::EndGeneration(bool last) {
+  if (shard_ == nullptr) return;
+  Ended ended;
+  ended.shard = std::move(shard_);
+  ended.info.set_shard_id(absl::StrCat(generations_.current(), "-", ingest_id_));
+  ended.info.set_generation(generations_.current());
+  ended.info.mutable_duration()->set_seconds(absl::ToInt64Seconds(options_.generation_duration));
+  ended.info.set_kind(v1::COLLECTED);
+  ended.info.set_ingest_id(ingest_id_);
+  ended.info.set_identity(options_.identity);
+  ended.info.set_last(last);
+  v1::IngestCounts& counts = *ended.info.mutable_counts();
+  counts.set_inserts_received(inserts_received_.load(std::memory_order_relaxed));
+  counts.set_inserts_completed(inserts_completed_.load(std::memory_order_relaxed) + stored_);
+  counts.set_updates_received(updates_received_.load(std::memory_order_relaxed));
+  counts.set_update_errors(updates_received_.load(std::memory_order_relaxed));
+
+  Ended dropped;
+  {
+    absl::MutexLock lock(&ended_mutex_);
+    if (ended_.size() >= kMostEnded) {
+      dropped = std::move(ended_.front());
+      ended_.erase(ended_.begin());
+    }
+    ended_.push_back(std::move(ended));
+  }
+  if (dropped.shard != nullptr) {
+    metrics_.dropped_unsealed.Increment();
+    log::Error("ingest", "shard dropped: sealing takes longer than a generation",
+               {{"generation", dropped.info.generation()}});
+  }
+}
+
+void Collector::OpenShard() {
+  absl::StatusOr<std::unique_ptr<Shard>> shard = factory_(options_.limits);
+  absl::Status ready;
+  if (shard.ok()) {
+    shard_ = std::move(*shard);
+  } else {
+    ready = absl::UnavailableError(
+        absl::StrCat("the running shard cannot be opened: ", shard.status().message()));
+    log::Error("ingest", "no shard for the generation",
+               {{"generation", generations_.current()}, {"error", shard.status()}});
+  }
+  absl::MutexLock lock(&mutex_);
+  if (!stopping_) ready_ = ready;
+}
+
+void Collector::AddTask(Task task) {
+  absl::MutexLock lock(&answer_mutex_);
+  tasks_.push_back(std::move(task));
+}
+
+void Collector::Seal() {
+  while (true) {
+    Ended ended;
+    {
+      absl::MutexLock lock(&ended_mutex_);
+      const auto something = [this]() ABSL_SHARED_LOCKS_REQUIRED(ended_mutex_) {
+        return !ended_.empty() || no_more_ended_;
+      };
+      ended_mutex_.Await(absl::Condition(&something));
+      if (ended_.empty()) {
+        all_sealed_ = true;
+        return;
+      }
+      ended = std::move(ended_.front());
+      ended_.erase(ended_.begin());
+    }
+    SealOne(std::move(ended));
+  }
+}
+
+void Collector::SealOne(Ended ended) {
+  const absl::Time start = absl::Now();
+  absl::StatusOr<SealedShard> sealed = ended.shard->Seal();
+  // Frees its memory before the bytes go anywhere.
+  ended.shard.reset();
+  if (!sealed.ok()) {
+    metrics_.dropped_unsealed.Increment();
+    log::Error("ingest", "shard dropped: it cannot be sealed",
+               {{"generation", ended.info.generation()}, {"error", sealed.status()}});
+    return;
+  }
+  sealed->info.MergeFrom(ended.info);
+  SetTimestamp(clock_.Now(), sealed->info.mutable_sealed_at());
+  const absl::Duration took = absl::Now() - start;
+  int64_t rows = 0;
+  for (const v1::TableInfo& table : sealed->info.tables()) rows += table.rows();
+  metrics_.shards_sealed.Increment();
+  metrics_.seal_seconds.Observe(absl::ToDoubleSeconds(took));
+  log::Info("ingest", "shard sealed",
+            {{"generation", sealed->info.generation()},
+             {"tables", sealed->info.tables_size()},
+             {"publishers", sealed->info.publishers()},
+             {"rows", rows},
+             {"bytes", sealed->info.size_bytes()},
+             {"seconds", took},
+             {"last", sealed->info.last()}});
+  on_sealed_(std::move(*sealed));
+}
+
+void Collector::Answer() {
+  std::vector<std::unique_ptr<PublishBatch>> applied;
+  std::vector<Task> tasks;
+  while (true) {
+    {
+      absl::MutexLock lock(&answer_mutex_);
+      const auto something = [this]() ABSL_SHARED_LOCKS_REQUIRED(answer_mutex_) {
+        return !applied_.empty() || !tasks_.empty() || no_more_answers_;
+      };
+      answer_mutex_.Await(absl::Condition(&something));
+      if (applied_.empty() && tasks_.empty()) {
+        all_answered_ = true;
+        return;
+      }
+      applied.swap(applied_);
+      tasks.swap(tasks_);
+    }
+    int64_t bytes = 0;
+    int64_t publishes = 0;
+    for (std::unique_ptr<PublishBatch>& batch : applied) {
+      bytes += batch->cost;
+      publishes += static_cast<int64_t>(batch->items.size());
+      batch->Answer();
+      batch.reset();
+    }
+    applied.clear();
+    for (Task& task : tasks) task();
+    tasks.clear();
+
+    std::vector<std::function<void()>> waiting;
+    {
+      absl::MutexLock lock(&mutex_);
+      queued_bytes_ -= bytes;
+      queued_publishes_ -= publishes;
+      metrics_.queue_bytes.Set(static_cast<double>(queued_bytes_));
+      if (queued_bytes_ < options_.limits.queued_bytes &&
+          queued_publishes_ < options_.limits.queued_publishes) {
+        waiting.swap(wait_for_room_);
+      }
+    }
+    for (const auto& call : waiting) call();
+  }
+}
+
+}  // namespace qasino::ingest

@@ -1,0 +1,198 @@
+#ifndef QASINO_SERVICES_INGEST_COLLECTOR_H_
+#define QASINO_SERVICES_INGEST_COLLECTOR_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/inlined_vector.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "qasino/v1/ingest.pb.h"
+#include "services/ingest/clock.h"
+#include "services/ingest/generation_clock.h"
+#include "services/ingest/limits.h"
+#include "services/ingest/metrics.h"
+#include "services/ingest/shard.h"
+
+namespace qasino::ingest {
+
+// One publish on its way through the collector.
+struct PublishItem {
+  // Kept alive by the batch.
+  const v1::PublishRequest* publish = nullptr;
+  // Not OK from the start: it was refused already, and is only carried along in its place.
+  absl::Status status;
+  // Set where the publish is stored.
+  int64_t generation = 0;
+  bool duplicate = false;
+};
+
+// The publishes of one message. Who hands it in owns what the items point to.
+class PublishBatch {
+ public:
+  virtual ~PublishBatch() = default;
+
+  // Called once, on the collector's answering thread, when every item has its result; the
+  // batch is destroyed after it. Batches are answered in the order in which they came in.
+  virtual void Answer() = 0;
+
+  absl::InlinedVector<PublishItem, 1> items;
+  // What it counts for in the queue; see CostOf.
+  int64_t cost = 0;
+};
+
+// Collects publishes into the shard of the running generation, and changes generations.
+//
+//   collector->Submit(batch);    // any thread; Answer() follows
+//   ...                          // at the end of a generation: on_sealed(shard)
+//   collector->Drain(deadline);  // the queue, then on_sealed with the last shard
+//
+// It has three threads. The writer owns the running shard: it takes batches from the
+// bounded queue, applies them in order, and at the end of a generation puts a new shard in
+// the old one's place; a publish is in the generation that its answer names. The sealing
+// thread makes bytes of the old shard while publishing goes on. The answering thread runs
+// what follows a batch, so that the writer never waits for a transport.
+//
+// All functions may be called from any thread.
+class Collector {
+ public:
+  struct Options {
+    std::string identity;
+    // Whole seconds, 1 s to 1 day.
+    absl::Duration generation_duration = absl::Seconds(30);
+    Limits limits;
+  };
+  using ShardFactory = std::function<absl::StatusOr<std::unique_ptr<Shard>>(const Limits&)>;
+  // Gets each sealed shard, in order, on the sealing thread.
+  using OnSealed = std::function<void(SealedShard)>;
+  // Told of each generation that began, on the answering thread.
+  using OnGeneration = std::function<void(int64_t generation)>;
+
+  // `clock` and `metrics` outlive it. Fails when no shard can be opened.
+  static absl::StatusOr<std::unique_ptr<Collector>> Create(const Options& options, Clock& clock,
+                                                           Metrics& metrics, ShardFactory factory,
+                                                           OnSealed on_sealed,
+                                                           OnGeneration on_generation);
+  // Waits for what is queued, as Drain does, but without end.
+  ~Collector();
+  Collector(const Collector&) = delete;
+  Collector& operator=(const Collector&) = delete;
+
+  // Queues the batch, unless that takes the queue over its limits (RESOURCE_EXHAUSTED) or
+  // the collector stops (UNAVAILABLE); then it is destroyed unanswered.
+  absl::Status Submit(std::unique_ptr<PublishBatch> batch);
+
+  // Queues a batch that is in memory anyway, even over the limits; UNAVAILABLE when the
+  // collector stops. For streams, which then read on only when there is room again.
+  absl::Status SubmitAnyway(std::unique_ptr<PublishBatch> batch);
+
+  // True when the queue has room. Else `call` is called once, as soon as it has, or when
+  // the collector stops; on any thread, without a lock held.
+  bool HasRoomOr(std::function<void()> call);
+
+  // The running generation.
+  int64_t generation() const { return generation_.load(std::memory_order_relaxed); }
+
+  // OK while the running shard takes publishes.
+  absl::Status Ready() const;
+
+  // Gives a copy of the running shard to `done`, on the answering thread.
+  // RESOURCE_EXHAUSTED when one is being made already.
+  absl::Status CopyRunning(std::function<void(absl::StatusOr<SealedShard>)> done);
+
+  // Counts a publish that arrived, for ShardInfo.counts.
+  void CountReceived(bool update, int64_t publishes = 1);
+
+  // Refuses new batches, finishes the queue, and seals the running shard as the last one.
+  // False when the deadline, of the machine's clock, came first; it goes on all the same.
+  bool Drain(absl::Time deadline);
+
+ private:
+  // A generation's shard on its way to the sealing thread.
+  struct Ended {
+    std::unique_ptr<Shard> shard;
+    v1::ShardInfo info;  // what the shard itself does not know
+  };
+  using Task = std::function<void()>;
+
+  Collector(const Options& options, Clock& clock, Metrics& metrics, ShardFactory factory,
+            OnSealed on_sealed, OnGeneration on_generation, std::unique_ptr<Shard> shard);
+
+  absl::Status Enqueue(std::unique_ptr<PublishBatch> batch, bool anyway);
+
+  // On the writer.
+  void Write();
+  void Apply(PublishBatch& batch);
+  void HandOn(std::vector<std::unique_ptr<PublishBatch>>* applied);
+  void ChangeGenerationIfDue(absl::Time now);
+  void EndGeneration(bool last);
+  void OpenShard();
+  void AddTask(Task task);
+
+  // On their threads.
+  void Seal();
+  void SealOne(Ended ended);
+  void Answer();
+
+  // Constant after construction.
+  const Options options_;
+  const std::string ingest_id_;
+  Clock& clock_;
+  Metrics& metrics_;
+  const ShardFactory factory_;
+  const OnSealed on_sealed_;
+  const OnGeneration on_generation_;
+
+  // The writer's alone.
+  GenerationClock generations_;
+  std::unique_ptr<Shard> shard_;
+  // Counts since they were last given to the metrics.
+  int64_t stored_ = 0;
+  int64_t duplicates_ = 0;
+  int64_t rows_ = 0;
+
+  std::atomic<int64_t> generation_;
+  std::atomic<int64_t> inserts_received_{0};
+  std::atomic<int64_t> inserts_completed_{0};
+  std::atomic<int64_t> updates_received_{0};
+
+  mutable absl::Mutex mutex_;
+  // The writer has something to do.
+  absl::CondVar work_;
+  std::vector<std::unique_ptr<PublishBatch>> queue_ ABSL_GUARDED_BY(mutex_);
+  // Of the batches that are not yet answered.
+  int64_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t queued_publishes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<std::function<void()>> wait_for_room_ ABSL_GUARDED_BY(mutex_);
+  std::function<void(absl::StatusOr<SealedShard>)> copy_ ABSL_GUARDED_BY(mutex_);
+  bool copying_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status ready_ ABSL_GUARDED_BY(mutex_);
+
+  absl::Mutex ended_mutex_;
+  std::vector<Ended> ended_ ABSL_GUARDED_BY(ended_mutex_);
+  bool no_more_ended_ ABSL_GUARDED_BY(ended_mutex_) = false;
+  bool all_sealed_ ABSL_GUARDED_BY(ended_mutex_) = false;
+
+  absl::Mutex answer_mutex_;
+  std::vector<std::unique_ptr<PublishBatch>> applied_ ABSL_GUARDED_BY(answer_mutex_);
+  std::vector<Task> tasks_ ABSL_GUARDED_BY(answer_mutex_);
+  bool no_more_answers_ ABSL_GUARDED_BY(answer_mutex_) = false;
+  bool all_answered_ ABSL_GUARDED_BY(answer_mutex_) = false;
+
+  std::thread writer_;
+  std::thread sealer_;
+  std::thread answerer_;
+};
+
+}  // namespace qasino::ingest
+
+#endif  // QASINO_SERVICES_INGEST_COLLECTOR_H_

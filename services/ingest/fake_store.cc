@@ -1,0 +1,140 @@
+#include "services/ingest/fake_store.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "qasino/v1/snapshot.grpc.pb.h"
+
+namespace qasino::ingest {
+
+class FakeStore::Service final : public v1::SnapshotStore::Service {
+ public:
+  grpc::Status PutShard(grpc::ServerContext* context,
+                        grpc::ServerReader<v1::PutShardRequest>* reader,
+                        v1::PutShardResponse* response) override {
+    absl::Status status;
+    {
+      absl::MutexLock lock(&mutex_);
+      ++puts_;
+      while (hold_ && !context->IsCancelled()) {
+        changed_.WaitWithTimeout(&mutex_, absl::Milliseconds(5));
+      }
+      if (context->IsCancelled()) return grpc::Status::CANCELLED;
+      if (!answers_.empty()) {
+        status = answers_.front();
+        answers_.pop_front();
+      }
+    }
+    if (!status.ok()) {
+      return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
+                          std::string(status.message()));
+    }
+    StoredShard shard;
+    v1::PutShardRequest request;
+    while (reader->Read(&request)) {
+      if (request.has_info()) {
+        shard.info = request.info();
+      } else {
+        if (request.chunk().offset() != shard.bytes.size() ||
+            request.chunk().data().size() > (1 << 20)) {
+          return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "a chunk is out of order");
+        }
+        shard.bytes += request.chunk().data();
+      }
+    }
+    if (shard.bytes.size() != shard.info.size_bytes()) {
+      return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "bytes are missing");
+    }
+    absl::MutexLock lock(&mutex_);
+    for (const StoredShard& held : shards_) {
+      if (held.info.shard_id() == shard.info.shard_id()) {
+        response->set_already_held(true);
+        return grpc::Status::OK;
+      }
+    }
+    shards_.push_back(std::move(shard));
+    return grpc::Status::OK;
+  }
+
+  absl::Mutex mutex_;
+  absl::CondVar changed_;
+  int puts_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool hold_ ABSL_GUARDED_BY(mutex_) = false;
+  std::deque<absl::Status> answers_ ABSL_GUARDED_BY(mutex_);
+  std::vector<StoredShard> shards_ ABSL_GUARDED_BY(mutex_);
+};
+
+FakeStore::FakeStore() : service_(std::make_unique<Service>()) { Return(); }
+
+FakeStore::~FakeStore() { Leave(); }
+
+std::shared_ptr<grpc::Channel> FakeStore::Channel() const {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 10);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 10);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 50);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", port_),
+                                   grpc::InsecureChannelCredentials(), arguments);
+}
+
+void FakeStore::Leave() {
+  Hold(false);
+  server_->Shutdown(std::chrono::system_clock::now());
+  server_.reset();
+}
+
+void FakeStore::Return() {
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(absl::StrCat("127.0.0.1:", port_), grpc::InsecureServerCredentials(),
+                           &port_);
+  builder.RegisterService(service_.get());
+  server_ = builder.BuildAndStart();
+  if (server_ == nullptr) std::abort();
+}
+
+void FakeStore::AnswerNext(absl::Status status) {
+  absl::MutexLock lock(&service_->mutex_);
+  service_->answers_.push_back(std::move(status));
+}
+
+void FakeStore::Hold(bool hold) {
+  absl::MutexLock lock(&service_->mutex_);
+  service_->hold_ = hold;
+  service_->changed_.SignalAll();
+}
+
+std::vector<StoredShard> FakeStore::Await(size_t count) {
+  Service& service = *service_;
+  absl::MutexLock lock(&service.mutex_);
+  const auto enough = [&]() ABSL_SHARED_LOCKS_REQUIRED(service.mutex_) {
+    return service.shards_.size() >= count;
+  };
+  service.mutex_.Await(absl::Condition(&enough));
+  return service.shards_;
+}
+
+std::vector<StoredShard> FakeStore::AwaitLast() {
+  Service& service = *service_;
+  absl::MutexLock lock(&service.mutex_);
+  const auto last = [&]() ABSL_SHARED_LOCKS_REQUIRED(service.mutex_) {
+    return !service.shards_.empty() && service.shards_.back().info.last();
+  };
+  service.mutex_.Await(absl::Condition(&last));
+  return service.shards_;
+}
+
+void FakeStore::AwaitPuts(int count) {
+  Service& service = *service_;
+  absl::MutexLock lock(&service.mutex_);
+  const auto enough = [&]() ABSL_SHARED_LOCKS_REQUIRED(service.mutex_) {
+    return service.puts_ >= count;
+  };
+  service.mutex_.Await(absl::Condition(&enough));
+}
+
+}  // namespace qasino::ingest

@@ -1,0 +1,151 @@
+#include "services/ingest/ingest_part.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "services/ingest/collector.h"
+#include "services/ingest/ingest_service.h"
+#include "services/ingest/metrics.h"
+#include "services/ingest/shard_sender.h"
+#include "services/ingest/sqlite_shard.h"
+#include "services/ingest/validate.h"
+#include "services/server/log.h"
+
+namespace qasino::ingest {
+namespace {
+
+std::string HostName() {
+  std::array<char, 257> name = {};
+  if (gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0') return "localhost";
+  return name.data();
+}
+
+absl::Status CheckLimits(const Limits& limits) {
+  struct Range {
+    const char* name;
+    int64_t value;
+    int64_t least;
+    int64_t most;
+  };
+  constexpr int64_t kAny = int64_t{1} << 50;
+  for (const Range& range : {
+           Range{"rows of a publish", limits.rows_per_publish, 1, kAny},
+           Range{"bytes of a publish", limits.bytes_per_publish, 1, 1 << 30},
+           Range{"publishes of a message", limits.publishes_per_message, 1, 1 << 24},
+           Range{"columns of a table", limits.columns_per_table, 1, 2000},
+           Range{"bytes of a row", limits.bytes_per_row, 1 << 10, 1 << 30},
+           Range{"tables of a shard", limits.tables_per_shard, 1, 1 << 24},
+           Range{"identities of a shard", limits.identities_per_shard, 1, 1 << 30},
+           Range{"bytes of the catalogue", limits.catalogue_bytes, 1, 1 << 28},
+           Range{"bytes of the running shard", limits.shard_bytes, 1 << 20, int64_t{1920} << 20},
+           Range{"queued bytes", limits.queued_bytes, 1, kAny},
+           Range{"queued publishes", limits.queued_publishes, 1, kAny},
+           Range{"backlog bytes", limits.backlog_bytes, 0, kAny},
+           Range{"backlog shards", limits.backlog_shards, 1, kAny},
+       }) {
+    if (range.value < range.least || range.value > range.most) {
+      return absl::InvalidArgumentError(absl::StrCat("the limit of ", range.name, " is ",
+                                                     range.value, ", but must be ", range.least,
+                                                     " to ", range.most));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+struct IngestPart::State {
+  State(prometheus::Registry& registry, const IngestOptions& options,
+        std::shared_ptr<grpc::Channel> store)
+      : metrics(registry),
+        sender({.backlog_bytes = options.limits.backlog_bytes,
+                .backlog_shards = options.limits.backlog_shards},
+               std::move(store), metrics) {}
+
+  Metrics metrics;
+  ShardSender sender;
+  // Set once it exists; the collector may be quicker with its first generation.
+  absl::Mutex mutex;
+  IngestService* announce_to ABSL_GUARDED_BY(mutex) = nullptr;
+  std::unique_ptr<Collector> collector;
+  std::unique_ptr<IngestService> service;
+
+  void Announce(int64_t generation) {
+    IngestService* to = nullptr;
+    {
+      absl::MutexLock lock(&mutex);
+      to = announce_to;
+    }
+    if (to != nullptr) to->Announce(generation);
+  }
+};
+
+absl::StatusOr<std::unique_ptr<IngestPart>> IngestPart::Create(const IngestOptions& given,
+                                                               std::shared_ptr<grpc::Channel> store,
+                                                               prometheus::Registry& metrics) {
+  IngestOptions options = given;
+  if (options.identity.empty()) options.identity = HostName();
+  if (absl::Status status = ValidateIdentity(options.identity); !status.ok()) return status;
+  const absl::Duration duration = options.generation_duration;
+  if (duration < absl::Seconds(1) || duration > absl::Hours(24) ||
+      duration % absl::Seconds(1) != absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(absl::StrCat("the generation's duration is ",
+                                                   absl::FormatDuration(duration),
+                                                   ", but must be whole seconds, 1s to 24h"));
+  }
+  if (absl::Status status = CheckLimits(options.limits); !status.ok()) return status;
+  Clock& clock = options.clock == nullptr ? Clock::Real() : *options.clock;
+
+  auto state = std::make_unique<State>(metrics, options, std::move(store));
+  State* const raw = state.get();
+  absl::StatusOr<std::unique_ptr<Collector>> collector = Collector::Create(
+      {.identity = options.identity, .generation_duration = duration, .limits = options.limits},
+      clock, state->metrics, OpenSqliteShard,
+      [raw](SealedShard shard) { raw->sender.Add(std::move(shard)); },
+      [raw](int64_t generation) { raw->Announce(generation); });
+  if (!collector.ok()) return collector.status();
+  state->collector = std::move(*collector);
+  state->service = std::make_unique<IngestService>(
+      IngestService::Options{
+          .identity = options.identity, .generation_duration = duration, .limits = options.limits},
+      *state->collector, clock, state->metrics);
+  {
+    absl::MutexLock lock(&state->mutex);
+    state->announce_to = state->service.get();
+  }
+  log::Info("ingest", "collecting",
+            {{"identity", options.identity},
+             {"generation", state->collector->generation()},
+             {"generation_duration", duration}});
+  return std::unique_ptr<IngestPart>(new IngestPart(std::move(state)));
+}
+
+IngestPart::IngestPart(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+IngestPart::~IngestPart() {
+  // The collector's threads end first; until then they may answer and announce.
+  state_->collector->Drain(absl::InfiniteFuture());
+}
+
+grpc::Service& IngestPart::service() { return state_->service->service(); }
+
+absl::Status IngestPart::Ready() const { return state_->collector->Ready(); }
+
+void IngestPart::Drain(absl::Time deadline) {
+  state_->service->Stop();
+  if (!state_->collector->Drain(deadline)) {
+    log::Error("ingest", "the running generation could not be sealed in time",
+               {{"generation", generation()}});
+  }
+  state_->sender.Flush(deadline);
+  if (!state_->service->AwaitEnd(deadline)) {
+    log::Warn("ingest", "streams are still open at the end of the grace", {});
+  }
+}
+
+int64_t IngestPart::generation() const { return state_->collector->generation(); }
+
+}  // namespace qasino::ingest
