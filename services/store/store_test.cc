@@ -238,6 +238,7 @@ class StoreTest : public ::testing::Test {
   }
 
   FaultyFileSystem files_;
+  std::atomic<int64_t> steady_seconds_ = 1'000;  // of the test that sets this clock
   StoreOptions options_;
   std::unique_ptr<prometheus::Registry> registry_;
   std::unique_ptr<StorePart> part_;
@@ -402,8 +403,7 @@ TEST_F(StoreTest, AfterTheWaitASnapshotSaysWhoIsMissing) {
 }
 
 TEST_F(StoreTest, TheWaitIsMeasuredByTheSteadyClock) {
-  std::atomic<int64_t> seconds = 1'000;
-  options_.steady_clock = [&] { return absl::FromUnixSeconds(seconds); };
+  options_.steady_clock = [this] { return absl::FromUnixSeconds(steady_seconds_); };
   options_.clock = [] { return absl::FromUnixSeconds(123'456); };
   options_.completeness_wait = absl::Seconds(2);
   Restart();
@@ -411,7 +411,7 @@ TEST_F(StoreTest, TheWaitIsMeasuredByTheSteadyClock) {
   PutOk(30, "b");
   PutOk(60, "a");
   EXPECT_THAT(Generations(), ElementsAre(30));
-  seconds += 2;
+  steady_seconds_ += 2;
   part_->Wake();
   Watch watch(*stub_, 60);
   const v1::Manifest manifest = watch.NextManifest();
