@@ -1,0 +1,226 @@
+// qasino-publish: publishes one table, from CSV or JSON.
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <iostream>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "clients/cpp/connect_flags.h"
+#include "clients/cpp/publisher.h"
+#include "clients/publish/csv_table.h"
+#include "clients/publish/json_table.h"
+
+namespace qasino::publish {
+namespace {
+
+enum ExitCode { kPublished = 0, kOwnFault = 1, kNoConnection = 2, kRefused = 3 };
+
+constexpr int kDefaultPort = 15601;
+
+constexpr char kExamples[] = R"(Examples:
+  Publish a CSV file under this host's name:
+    qasino-publish -f disks.csv
+  The same from another program, as JSON, under a name of its own:
+    make-table | qasino-publish -d json --identity web1
+  Replace the rows of a static table, which stays until it is replaced:
+    qasino-publish -f owners.csv --static
+
+A CSV file has five lines before its rows:
+    1                               a version number, then options: identity=web1,persist=1
+    disks                           the table's name
+    mount,used_bytes,load           the columns' names
+    text,int,float                  their types
+    Mount point,Bytes in use,Load   descriptions, which are ignored
+    /var,123456,0.5
+JSON is one object:
+    {"tablename": "disks", "column_names": ["mount", "used_bytes"],
+     "column_types": ["text", "int"], "rows": [["/var", 123456], ["/mnt", null]]}
+
+Types: integer int ll time bigint, real float double, text string str ip varchar, blob.
+A table is in the snapshot of one generation: publish it again in every one.
+
+Exit codes: 0 published, 1 wrong flags or input, 2 no connection, 3 refused.)";
+
+struct Flags {
+  std::string file;
+  std::string format;
+  std::string identity;
+  std::string keycols;
+  bool persist = false;
+  bool is_static = false;
+  bool update = false;
+};
+
+int Complain(ExitCode code, std::string_view message) {
+  std::cerr << "qasino-publish: " << message << "\n";
+  return code;
+}
+
+int Complain(ExitCode code, const absl::Status& status) {
+  return Complain(code, std::string(status.message()));
+}
+
+std::string InputName(const Flags& flags) {
+  return flags.file.empty() || flags.file == "-" ? "standard input" : flags.file;
+}
+
+absl::StatusOr<std::string> ReadInput(const Flags& flags, size_t most) {
+  const bool from_stdin = flags.file.empty() || flags.file == "-";
+  if (from_stdin && isatty(STDIN_FILENO)) {
+    std::cerr << "qasino-publish: reading the table from standard input; Ctrl-D ends it\n";
+  }
+  std::FILE* file = from_stdin ? stdin : std::fopen(flags.file.c_str(), "rbe");
+  if (file == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot read '", flags.file, "': ", std::strerror(errno)));
+  }
+  std::string text;
+  int error = 0;
+  constexpr size_t kPiece = 1 << 20;
+  while (text.size() <= most) {
+    const size_t before = text.size();
+    text.resize(before + kPiece);
+    text.resize(before + std::fread(text.data() + before, 1, kPiece, file));
+    if (text.size() == before) {
+      error = std::ferror(file) != 0 ? errno : 0;
+      break;
+    }
+  }
+  if (!from_stdin) std::fclose(file);
+  if (error != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot read ", InputName(flags), ": ", std::strerror(error)));
+  }
+  return text;
+}
+
+bool IsJson(const Flags& flags) {
+  if (!flags.format.empty()) return flags.format == "json";
+  return absl::EndsWithIgnoreCase(flags.file, ".json");
+}
+
+absl::StatusOr<v1::PublishRequest> ParseInput(const Flags& flags, std::string_view text,
+                                              const TableLimits& limits) {
+  if (!IsJson(flags)) return ParseCsvTable(text, limits);
+  absl::StatusOr<v1::Table> table = ParseJsonTable(text, limits);
+  if (!table.ok()) return table.status();
+  v1::PublishRequest request;
+  request.mutable_table()->Swap(&*table);
+  return request;
+}
+
+// The command line beats the file.
+absl::Status ApplyFlags(const Flags& flags, v1::PublishRequest* request) {
+  if (!flags.identity.empty()) request->set_identity(flags.identity);
+  if (request->identity().empty()) {
+    char host[256] = {};
+    if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0') {
+      return absl::InvalidArgumentError("this host has no name: say who publishes by --identity");
+    }
+    request->set_identity(host);
+  }
+  if (flags.persist) request->set_persist(true);
+  if (flags.is_static) request->set_static_(true);
+  if (flags.update) request->set_update(true);
+  if (!flags.keycols.empty()) {
+    if (!request->update()) return absl::InvalidArgumentError("--keycols goes with --update only");
+    request->clear_keycols();
+    for (const absl::string_view column :
+         absl::StrSplit(absl::string_view(flags.keycols), ';', absl::SkipEmpty())) {
+      request->add_keycols(std::string(column));
+    }
+  }
+  return absl::OkStatus();
+}
+
+size_t Rows(const v1::Table& table) {
+  if (table.columns().empty()) return 0;
+  const v1::Column& column = table.columns(0);
+  if (!column.kinds().empty()) return column.kinds().size();
+  return column.integers_size() + column.reals_size() + column.texts_size() + column.blobs_size();
+}
+
+int Publish(const Flags& flags, const client::ConnectOptions& connect) {
+  const TableLimits limits;
+  const absl::StatusOr<std::string> text = ReadInput(flags, limits.max_bytes);
+  if (!text.ok()) return Complain(kOwnFault, text.status());
+  absl::StatusOr<v1::PublishRequest> request = ParseInput(flags, *text, limits);
+  if (!request.ok()) {
+    return Complain(kOwnFault, absl::StrCat(InputName(flags), ": ", request.status().message()));
+  }
+  if (absl::Status status = ApplyFlags(flags, &*request); !status.ok()) {
+    return Complain(kOwnFault, status);
+  }
+
+  const auto publisher = client::Publisher::Create(connect);
+  if (!publisher.ok()) return Complain(kOwnFault, publisher.status());
+  const absl::StatusOr<v1::PublishResponse> response = (*publisher)->Publish(*request);
+  const std::string name = absl::Utf8SafeCEscape(request->table().name());
+  if (client::IsUnreachable(response.status())) {
+    return Complain(kNoConnection, absl::StrCat(response.status().message(), "; is it running?"));
+  }
+  if (!response.ok()) {
+    return Complain(kRefused, absl::StrCat("table '", name, "' is not published: ",
+                                           absl::StatusCodeToString(response.status().code()), ": ",
+                                           response.status().message()));
+  }
+
+  const size_t rows = Rows(request->table());
+  const std::string what = absl::StrCat(name, ": ", rows, rows == 1 ? " row" : " rows");
+  const std::string as = absl::StrCat(" in generation ", response->generation(), " as ",
+                                      absl::Utf8SafeCEscape(request->identity()));
+  if (response->duplicate()) {
+    std::cout << "unchanged " << what << ": published before" << as
+              << ", and a table counts once a generation" << std::endl;
+  } else {
+    std::cout << "published " << what << as << std::endl;
+  }
+  if (!std::cout) return Complain(kOwnFault, "cannot write to standard output");
+  return kPublished;
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("Publishes one table to Qasino, from a CSV or JSON file or from standard input.",
+               "qasino-publish");
+  app.set_version_flag("--version", std::string("qasino-publish ") + client::kVersion);
+  app.footer(kExamples);
+  Flags flags;
+  app.add_option("-f,--file", flags.file, "The table; - or none: standard input");
+  app.add_option("-d,--data-format", flags.format,
+                 "csv or json; else by the file's ending, csv when it has no known one")
+      ->check(CLI::IsMember({"csv", "json"}));
+  app.add_option("-I,--identity", flags.identity,
+                 "Who publishes; else as the CSV file says, else this host's name");
+  app.add_flag("-P,--persist", flags.persist, "Carry the table into every later generation");
+  app.add_flag("-S,--static", flags.is_static,
+               "Replace the static table of that name, which outlives every restart");
+  app.add_flag("--update", flags.update, "Replace rows by --keycols instead of adding rows");
+  app.add_option("--keycols", flags.keycols,
+                 "The columns by which --update finds rows, such as 'host;mount'; else all");
+  client::ConnectFlags connect_flags(&app, kDefaultPort, absl::Seconds(30), "QASINO_PUBLISH",
+                                     "qasino-ingest");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kPublished : kOwnFault;
+  }
+  const absl::StatusOr<client::ConnectOptions> connect = connect_flags.options();
+  if (!connect.ok()) return Complain(kOwnFault, connect.status());
+  return Publish(flags, *connect);
+}
+
+}  // namespace
+}  // namespace qasino::publish
+
+int main(int argc, char** argv) { return qasino::publish::Main(argc, argv); }
