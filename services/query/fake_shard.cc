@@ -34,7 +34,7 @@ FakeShard& FakeShard::Table(const std::string& name, const std::vector<std::stri
     const size_t blank = column.find(' ');
     v1::ColumnInfo& added = *table.add_columns();
     added.set_name(column.substr(0, blank));
-    v1::ColumnType type;
+    v1::ColumnType type = v1::COLUMN_TYPE_UNSPECIFIED;
     EXPECT_TRUE(v1::ColumnType_Parse(column.substr(blank + 1), &type));
     added.set_type(type);
     sql += fmt::format("{}{} {}", sql.empty() ? "" : ", ", sqlite::QuoteName(added.name()),
