@@ -1,8 +1,6 @@
 #include "services/ingest/ingest_part.h"
 
-#include <unistd.h>
 
-#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,15 +11,10 @@
 #include "services/ingest/sqlite_shard.h"
 #include "services/ingest/validate.h"
 #include "services/server/log.h"
+#include "services/server/machine_name.h"
 
 namespace qasino::ingest {
 namespace {
-
-std::string HostName() {
-  std::array<char, 257> name = {};
-  if (gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0') return "localhost";
-  return name.data();
-}
 
 absl::Status CheckLimits(const Limits& limits) {
   struct Range {
@@ -87,7 +80,7 @@ absl::StatusOr<std::unique_ptr<IngestPart>> IngestPart::Create(const IngestOptio
                                                                std::shared_ptr<grpc::Channel> store,
                                                                prometheus::Registry& metrics) {
   IngestOptions options = given;
-  if (options.identity.empty()) options.identity = HostName();
+  if (options.identity.empty()) options.identity = server::MachineName();
   if (absl::Status status = ValidateIdentity(options.identity); !status.ok()) return status;
   const absl::Duration duration = options.generation_duration;
   if (duration < absl::Seconds(1) || duration > absl::Hours(24) ||

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "services/ingest/flags.h"
 #include "services/ingest/ingest_part.h"
 #include "services/server/channel.h"
 #include "services/server/command_line.h"
@@ -37,18 +38,9 @@ int main(int argc, char** argv) {
   line.AddString("--store", &store.target, "the snapshot store, as host:port");
   line.AddString("--store-tls-ca", &store.tls_ca,
                  "PEM file with the authorities to trust for the store; none: plain text");
-  line.AddDuration("--generation-duration", &options.generation_duration, absl::Seconds(1),
-                   absl::Hours(24),
-                   "how long a generation lasts, in whole seconds; the same for every ingest "
-                   "process of a store");
   line.AddString("--identity", &options.identity,
                  "the name under which it reports itself; none: this machine's name");
-  line.AddBytes("--max-queued-bytes", &options.limits.queued_bytes, 1 << 20, int64_t{1} << 40,
-                "publishes that may wait to be stored; more are refused, and streams held back");
-  line.AddBytes("--max-shard-bytes", &options.limits.shard_bytes, 1 << 20, int64_t{1920} << 20,
-                "what one generation may take; more is refused until the next");
-  line.AddBytes("--max-backlog-bytes", &options.limits.backlog_bytes, 0, int64_t{1} << 40,
-                "sealed shards to keep while the store is away; the oldest goes first");
+  qasino::ingest::AddFlags(line, options);
   line.SetFooter(
       "Example:\n"
       "  qasino-ingest --store store.example:15603 --generation-duration 10s --listen 0.0.0.0");
