@@ -326,17 +326,19 @@ void SnapshotKeeper::Wake() {
   woken_ = true;
 }
 
+absl::Time SnapshotKeeper::NextDue() const {
+  // While work runs or is about to, what is due is its affair; its end wakes the
+  // timekeeper.
+  return working_ ? absl::InfiniteFuture() : std::max(catalogue_.NextDue(), announce_after_);
+}
+
 void SnapshotKeeper::KeepTime() {
   absl::Time next_tick = options_.steady_clock() + options_.tick;
   bool tick = false;
   while (true) {
     {
       absl::MutexLock lock(&mutex_);
-      // While work runs or is about to, what is due is its affair; its end wakes this.
-      const auto next_due = [&] {
-        return working_ ? absl::InfiniteFuture() : std::max(catalogue_.NextDue(), announce_after_);
-      };
-      const absl::Time until = std::min(next_tick, next_due());
+      const absl::Time until = std::min(next_tick, NextDue());
       const absl::Duration wait = until - options_.steady_clock();
       if (wait > absl::ZeroDuration()) {
         mutex_.AwaitWithTimeout(
@@ -351,7 +353,7 @@ void SnapshotKeeper::KeepTime() {
       woken_ = false;
       const absl::Time now = options_.steady_clock();
       tick = now >= next_tick;
-      const bool due = now >= next_due();
+      const bool due = now >= NextDue();
       if (tick) {
         next_tick = now + options_.tick;
         probe_ = !disk_.ok();

@@ -103,6 +103,7 @@ class SnapshotKeeper {
 
   absl::Status Restore();
   void KeepTime();
+  absl::Time NextDue() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
   // These run one at a time, as `working_` says.
   void ScheduleWork() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
