@@ -52,10 +52,9 @@ TEST(ConnectFlagsTest, NamesTheFlagThatIsWrong) {
   for (const std::string line : {"--port 0", "--port x", "--port 65536", "--port 80x"}) {
     EXPECT_THAT(std::string(Parse(line).status().message()), HasSubstr("--port")) << line;
   }
-  for (const std::string line :
-       {"--timeout 0", "--timeout x", "--timeout nan", "--timeout -- -1s"}) {
-    const absl::StatusOr<ConnectOptions> options = Parse("--timeout=" + line.substr(10));
-    EXPECT_THAT(std::string(options.status().message()), HasSubstr("--timeout")) << line;
+  for (const std::string time : {"0", "x", "nan", "inf", "-1s", "-5", "1e30"}) {
+    EXPECT_THAT(std::string(Parse("--timeout=" + time).status().message()), HasSubstr("--timeout"))
+        << time;
   }
   EXPECT_FALSE(Parse("--tls-cert x.pem").ok());
 }
