@@ -59,6 +59,8 @@ std::vector<std::shared_ptr<grpc::Channel>> Connect(const std::string& target, i
     grpc::ChannelArguments arguments;
     // Channels of equal arguments would share a connection.
     arguments.SetInt("qasino.bench.channel", i);
+    // http_proxy in the environment is meant for the web.
+    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
     auto channel = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
     if (!channel->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(10))) {
       fmt::print(stderr, "{} does not answer\n", target);

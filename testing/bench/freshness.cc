@@ -23,6 +23,7 @@
 #include "clients/cpp/publish_stream.h"
 #include "clients/cpp/query_client.h"
 #include "qasino/v1/snapshot.grpc.pb.h"
+#include "testing/bench/call_load.h"
 #include "testing/bench/sample_table.h"
 
 namespace {
@@ -270,18 +271,19 @@ absl::StatusOr<std::string> Round(const Options& options, const Clients& clients
 
 absl::StatusOr<Clients> Connect(const Options& options) {
   Clients clients;
-  // A target of another spelling is a connection of its own.
+  // Another option makes a connection of its own.
   auto publish = PublishStream::Create({.target = options.ingest});
   if (!publish.ok()) return publish.status();
-  auto probe = PublishStream::Create({.target = "ipv4:" + options.ingest});
+  auto probe = PublishStream::Create({.target = options.ingest, .keepalive = absl::Seconds(31)});
   if (!probe.ok()) return probe.status();
   auto query = QueryClient::Create({.target = options.query, .retry = {.attempts = 1}});
   if (!query.ok()) return query.status();
   clients.publish = *std::move(publish);
   clients.probe = *std::move(probe);
   clients.query = *std::move(query);
-  clients.store = qasino::v1::SnapshotStore::NewStub(
-      grpc::CreateChannel(options.store, grpc::InsecureChannelCredentials()));
+  const auto channels = qasino::bench::Connect(options.store, 1);
+  if (channels.empty()) return absl::UnavailableError("the store does not answer");
+  clients.store = qasino::v1::SnapshotStore::NewStub(channels[0]);
   return clients;
 }
 
