@@ -50,11 +50,8 @@ int main(int argc, char** argv) {
   if (!process.ok()) return Fail(process.status());
   auto channel = server::MakeChannel(store);
   if (!channel.ok()) return Fail(channel.status());
-  // Declared before the process's end, which lets go of the part's service.
   auto part = IngestPart::Create(options, *channel, (*process)->metrics());
   if (!part.ok()) return Fail(part.status());
   if (const auto bound = (*process)->Serve(**part, port); !bound.ok()) return Fail(bound.status());
-  const int code = (*process)->Run();
-  // The part outlives the gRPC server that has its service, but not the metrics.
-  return code;
+  return (*process)->Run();
 }
