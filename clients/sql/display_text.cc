@@ -68,7 +68,7 @@ DisplayText Displayed(std::string_view text) {
       text.remove_prefix(1);
       continue;
     }
-    const int width = IsFormat(c) ? -1 : wcwidth(static_cast<wchar_t>(c));
+    const int width = c == 0 || IsFormat(c) ? -1 : wcwidth(static_cast<wchar_t>(c));
     if (width < 0) {
       AppendEscaped(c, &shown.text);
       shown.width += shown.text.size() - before;
