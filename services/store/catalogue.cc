@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <set>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -27,7 +28,16 @@ void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {
 }
 
 bool MergedBefore(const v1::ShardInfo& a, const v1::ShardInfo& b) {
-  return std::tie(a.identity(), a.shard_id()) < std::tie(b.identity(), b.shard_id());
+  const auto key = [](const v1::ShardInfo& shard) {
+    return std::tuple(std::string_view(shard.identity()), shard.sealed_at().seconds(),
+                      shard.sealed_at().nanos(), std::string_view(shard.shard_id()));
+  };
+  return key(a) < key(b);
+}
+
+// A clock that is wrong must not hold a generation back for longer than it can last.
+absl::Duration OpenFor(const google::protobuf::Duration& duration, absl::Duration until_end) {
+  return std::clamp(until_end, absl::ZeroDuration(), absl::Seconds(duration.seconds()));
 }
 
 std::string UnknownIdKey(const std::string& identity) { return "/" + identity; }
@@ -63,8 +73,8 @@ std::map<std::string, std::string> Catalogue::Missing(Generations::const_iterato
   return missing;
 }
 
-void Catalogue::Restore(v1::Manifest manifest, const std::vector<std::string>& lost,
-                        absl::Time now) {
+void Catalogue::Restore(v1::Manifest manifest, const std::vector<std::string>& lost, absl::Time now,
+                        absl::Duration until_end) {
   const int64_t number = manifest.generation();
   std::set<std::string> identities(manifest.missing().begin(), manifest.missing().end());
   identities.insert(lost.begin(), lost.end());
@@ -77,7 +87,10 @@ void Catalogue::Restore(v1::Manifest manifest, const std::vector<std::string>& l
 
   Generation& generation = generations_[number];
   generation.manifest_bytes = manifest.ByteSizeLong();
-  generation.first_shard = now;
+  generation.ended = std::any_of(manifest.shards().begin(), manifest.shards().end(),
+                                 [](const v1::ShardInfo& shard) { return !shard.last(); });
+  generation.waits_since =
+      now + (generation.ended ? absl::ZeroDuration() : OpenFor(manifest.duration(), until_end));
   generation.manifest = std::make_shared<const v1::Manifest>(std::move(manifest));
   if (generation.manifest->revision() == 0) return;
   const auto expected = Missing(generations_.find(number));
@@ -141,7 +154,7 @@ absl::StatusOr<bool> Catalogue::Admit(const v1::ShardInfo& info) const {
   return false;
 }
 
-void Catalogue::Add(const v1::ShardInfo& info, absl::Time now) {
+void Catalogue::Add(const v1::ShardInfo& info, absl::Time now, absl::Duration until_end) {
   Generation& generation = generations_[info.generation()];
   auto manifest = generation.manifest == nullptr
                       ? std::make_shared<v1::Manifest>()
@@ -149,7 +162,13 @@ void Catalogue::Add(const v1::ShardInfo& info, absl::Time now) {
   if (generation.manifest == nullptr) {
     manifest->set_store_id(options_.store_id);
     manifest->set_generation(info.generation());
-    generation.first_shard = now;
+    generation.waits_since = now;
+  }
+  if (!generation.ended) {
+    generation.ended = !info.last();
+    generation.waits_since =
+        info.last() ? std::max(generation.waits_since, now + OpenFor(info.duration(), until_end))
+                    : now;
   }
   // Processes that are told different durations agree on some generations; the
   // longest says when the last of their rows was collected.
@@ -175,9 +194,7 @@ Catalogue::ManifestPtr Catalogue::Update(int64_t number, absl::Time now, absl::T
   const bool announced = generation.manifest->revision() > 0;
   if (!announced) {
     generation.missing = Missing(found);
-    if (!generation.missing.empty() && now < generation.first_shard + options_.completeness_wait) {
-      return generation.manifest;
-    }
+    if (!IsDue(found, now)) return generation.manifest;
   }
   auto manifest = std::make_shared<v1::Manifest>(*generation.manifest);
   manifest->set_revision(manifest->revision() + 1);
@@ -193,12 +210,16 @@ Catalogue::ManifestPtr Catalogue::Update(int64_t number, absl::Time now, absl::T
   return generation.manifest;
 }
 
+bool Catalogue::IsDue(Generations::const_iterator at, absl::Time now) const {
+  const Generation& generation = at->second;
+  if (now >= generation.waits_since + options_.completeness_wait) return true;
+  return generation.ended && Missing(at).empty();
+}
+
 std::optional<int64_t> Catalogue::Due(absl::Time now) const {
   for (auto at = generations_.begin(); at != generations_.end(); ++at) {
     if (at->second.manifest->revision() > 0) continue;
-    if (now >= at->second.first_shard + options_.completeness_wait || Missing(at).empty()) {
-      return at->first;
-    }
+    if (IsDue(at, now)) return at->first;
   }
   return std::nullopt;
 }
@@ -207,7 +228,7 @@ absl::Time Catalogue::NextDue() const {
   absl::Time next = absl::InfiniteFuture();
   for (const auto& [number, generation] : generations_) {
     if (generation.manifest->revision() > 0) continue;
-    next = std::min(next, generation.first_shard + options_.completeness_wait);
+    next = std::min(next, generation.waits_since + options_.completeness_wait);
   }
   return next;
 }

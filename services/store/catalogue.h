@@ -29,15 +29,19 @@ namespace qasino::store {
 //    a shard for the newest earlier generation and did not say `last`; if that one
 //    still waits itself, those that it expects as well.
 //  - A generation's first revision is due when every expected process has handed in,
-//    or `completeness_wait` after its first shard. The manifest then says who is
-//    missing. Each later shard makes a new revision, and ends the waiting for its
-//    sender.
+//    or `completeness_wait` after the first shard that was sealed at its end. The
+//    manifest then says who is missing. Each later shard makes a new revision, and
+//    ends the waiting for its sender.
+//  - A process that stops hands in its `last` shard before the generation's end. Such
+//    shards alone are not announced until `completeness_wait` after that end: what
+//    they lack may still be collected, by the others or by the process's successor.
 //  - Newest is the highest generation announced. Shards of older ones make new
 //    revisions of these, and change nothing about which is newest.
 //  - The `retain` highest announced generations stay, and what waits beside them;
 //    older ones are retired, and shards for such are refused.
-//  - Shards are merged in the order of (identity, shard_id), so that a disputed
-//    column is decided the same way in every generation.
+//  - Shards are merged in the order of (identity, sealed_at, shard_id): a disputed
+//    column is decided the same way in every generation, and what came to a process
+//    counts before what came to its successor.
 //
 // A value: copying costs little, for manifests are shared. The store changes a copy,
 // writes what came of it to the disk, and then puts the copy in the original's place;
@@ -58,16 +62,20 @@ class Catalogue {
 
   // Takes in a manifest found on the disk at start-up, oldest first. `lost` are the
   // identities of shards that were in it and are gone: it is then a new revision,
-  // incomplete, to be written again. `now` starts the wait of one that waits.
-  void Restore(v1::Manifest manifest, const std::vector<std::string>& lost, absl::Time now);
+  // incomplete, to be written again. `now` starts the wait of one that waits, and
+  // `until_end` is how long its generation still lasts by the clock on the wall.
+  void Restore(v1::Manifest manifest, const std::vector<std::string>& lost, absl::Time now,
+               absl::Duration until_end = absl::ZeroDuration());
 
   // Whether a shard would be taken in: true when it is held already. Errors as in
   // SnapshotStore.PutShard.
   absl::StatusOr<bool> Admit(const v1::ShardInfo& info) const;
 
   // Takes in a shard that Admit gave false for. Follow it by Update, once for all the
-  // shards of a generation that came together.
-  void Add(const v1::ShardInfo& info, absl::Time now);
+  // shards of a generation that came together. `until_end` is as for Restore; not
+  // more than the generation's duration is believed.
+  void Add(const v1::ShardInfo& info, absl::Time now,
+           absl::Duration until_end = absl::ZeroDuration());
 
   // Settles a generation after Add: a new revision of an announced one, the first of
   // one that is due, or still waiting. `committed_at` is the wall clock's time, for
@@ -118,13 +126,19 @@ class Catalogue {
     // a restart the id may be unknown; the key is then the identity behind a '/',
     // which no ingest_id has.
     std::map<std::string, std::string> missing;
-    absl::Time first_shard;
+    // Some process has sealed it at its end; else all its shards are `last` ones.
+    bool ended = false;
+    // When the wait for the others began: its end.
+    absl::Time waits_since;
     size_t manifest_bytes = 0;
   };
   using Generations = std::map<int64_t, Generation>;
 
   // Ingest processes expected in `at` that have not handed in.
   std::map<std::string, std::string> Missing(Generations::const_iterator at) const;
+
+  // The first revision is to be made now.
+  bool IsDue(Generations::const_iterator at, absl::Time now) const;
 
   Options options_;
   Generations generations_;

@@ -245,6 +245,44 @@ TEST_F(CatalogueTest, ShardsAndCataloguesOfAGenerationAreBounded) {
             absl::StatusCode::kResourceExhausted);
 }
 
+TEST_F(CatalogueTest, AnEarlyLastShardIsAnnouncedOnlyAfterTheGenerationsEnd) {
+  Put(30, "a");
+  // "a" is restarted 10 s into the generation of 60, which lasts 30 s.
+  const v1::ShardInfo last = TestShard(60, "a", "bytes", /*last=*/true);
+  catalogue_.Add(last, now_, absl::Seconds(20));
+  EXPECT_EQ(catalogue_.Update(60, now_, kStart)->revision(), 0);
+  now_ += absl::Seconds(20);
+  EXPECT_THAT(Settle(), IsEmpty());
+  // Its successor's shard comes at the end, and both are announced together.
+  Catalogue successor = catalogue_;
+  successor.Add(TestShard(60, "b"), now_);
+  EXPECT_EQ(successor.Update(60, now_, kStart)->revision(), 1);
+  EXPECT_EQ(successor.newest()->shards_size(), 2);
+  // Without one, what there is is announced a little later.
+  EXPECT_EQ(catalogue_.NextDue(), now_ + absl::Seconds(2));
+  now_ += absl::Seconds(2);
+  EXPECT_THAT(Settle(), ElementsAre(60));
+  EXPECT_TRUE(catalogue_.newest()->complete());
+}
+
+TEST_F(CatalogueTest, AnEarlyLastShardDoesNotAnnounceAGenerationThatOthersStillCollect) {
+  Put(30, "a");
+  Put(30, "b");
+  const v1::ShardInfo last = TestShard(60, "a", "bytes", /*last=*/true);
+  catalogue_.Add(last, now_, absl::Seconds(20));
+  catalogue_.Update(60, now_, kStart);
+  now_ += absl::Seconds(10);
+  EXPECT_THAT(Settle(), IsEmpty());
+  EXPECT_EQ(Put(60, "b")->revision(), 1);
+}
+
+TEST_F(CatalogueTest, AWrongClockHoldsAGenerationBackForItsDurationAtTheMost) {
+  const v1::ShardInfo last = TestShard(60, "a", "bytes", /*last=*/true);
+  catalogue_.Add(last, now_, absl::Hours(1000));
+  catalogue_.Update(60, now_, kStart);
+  EXPECT_EQ(catalogue_.NextDue(), now_ + absl::Seconds(32));
+}
+
 TEST_F(CatalogueTest, ACopyThatIsThrownAwayChangesNothing) {
   Put(30, "a");
   Catalogue copy = catalogue_;

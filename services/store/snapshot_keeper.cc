@@ -18,6 +18,12 @@ namespace {
 // After a failed announcement; the next attempt.
 constexpr absl::Duration kAnnounceAgain = absl::Seconds(1);
 
+// How long a generation still lasts by the wall's clock; negative when it is over.
+absl::Duration UntilEnd(int64_t generation, const google::protobuf::Duration& duration,
+                        absl::Time wall) {
+  return absl::FromUnixSeconds(generation) + absl::Seconds(duration.seconds()) - wall;
+}
+
 // For the sender of a shard: the disk is full, or it failed.
 absl::Status ForSender(const absl::Status& disk) {
   if (absl::IsResourceExhausted(disk)) return disk;
@@ -83,7 +89,9 @@ absl::Status SnapshotKeeper::Restore() {
   const absl::Time now = options_.steady_clock();
   for (DataFolder::Recovered& recovered : folder_->TakeRecovered()) {
     const int64_t generation = recovered.manifest.generation();
-    next.Restore(std::move(recovered.manifest), recovered.lost, now);
+    const absl::Duration until_end =
+        UntilEnd(generation, recovered.manifest.duration(), options_.clock());
+    next.Restore(std::move(recovered.manifest), recovered.lost, now, until_end);
     if (recovered.lost.empty()) continue;
     const Catalogue::ManifestPtr manifest = next.Held(generation);
     if (absl::Status status = folder_->WriteManifest(*manifest); !status.ok()) return status;
@@ -162,7 +170,8 @@ void SnapshotKeeper::TakeIn(int64_t generation, std::vector<Arrival> arrivals) {
       arrival.done(ForSender(status));
       continue;
     }
-    next.Add(info, options_.steady_clock());
+    next.Add(info, options_.steady_clock(),
+             UntilEnd(generation, info.duration(), options_.clock()));
     taken.push_back(std::move(arrival));
   }
   if (taken.empty()) return;
