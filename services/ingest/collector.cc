@@ -197,9 +197,11 @@ void Collector::Write() {
         SetTimestamp(clock_.Now(), result->info.mutable_sealed_at());
       }
       AddTask([this, copy = std::move(copy), result = std::move(result)]() mutable {
+        {
+          absl::MutexLock lock(&mutex_);
+          copying_ = false;
+        }
         copy(std::move(result));
-        absl::MutexLock lock(&mutex_);
-        copying_ = false;
       });
     }
     if (stop) break;

@@ -185,6 +185,10 @@ TEST_F(CollectorTest, TicksWhenNothingIsPublished) {
     clock_.Advance(absl::Seconds(30));
     EXPECT_EQ(AwaitSealed(i).back().info.generation(), 1'000'000'020 + 30 * (i - 1));
   }
+  absl::MutexLock lock(&mutex_);
+  const auto all = [&]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return begun_.size() == 3; };
+  mutex_.Await(absl::Condition(&all));
+  EXPECT_THAT(begun_, ElementsAre(1'000'000'050, 1'000'000'080, 1'000'000'110));
   EXPECT_EQ(collector_->generation(), 1'000'000'110);
 }
 

@@ -1,6 +1,5 @@
 #include "services/ingest/ingest_part.h"
 
-
 #include <utility>
 
 #include "absl/strings/str_cat.h"

@@ -36,6 +36,7 @@ ShardSender::~ShardSender() {
     changed_.SignalAll();
   }
   thread_.join();
+  GiveUp();
 }
 
 void ShardSender::Add(SealedShard shard) {
@@ -63,26 +64,33 @@ void ShardSender::Add(SealedShard shard) {
 }
 
 bool ShardSender::Flush(absl::Time deadline) {
-  std::deque<SealedShard> lost;
   {
     absl::MutexLock lock(&mutex_);
     while (!backlog_.empty() && !stopping_) {
       if (changed_.WaitWithDeadline(&mutex_, deadline)) break;
     }
     if (backlog_.empty()) return true;
-    lost.swap(backlog_);
-    backlog_bytes_ = 0;
-    ShowBacklog();
     stopping_ = true;
     if (running_ != nullptr) running_->TryCancel();
     changed_.SignalAll();
+  }
+  GiveUp();
+  return false;
+}
+
+void ShardSender::GiveUp() {
+  std::deque<SealedShard> lost;
+  {
+    absl::MutexLock lock(&mutex_);
+    lost.swap(backlog_);
+    backlog_bytes_ = 0;
+    ShowBacklog();
   }
   for (const SealedShard& shard : lost) {
     metrics_.dropped_at_end.Increment();
     log::Error("ingest", "shard not handed in",
                {{"generation", shard.info.generation()}, {"bytes", shard.info.size_bytes()}});
   }
-  return false;
 }
 
 void ShardSender::Remove(size_t place) {

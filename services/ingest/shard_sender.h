@@ -47,7 +47,7 @@ class ShardSender {
 
   // `metrics` outlives it.
   ShardSender(const Options& options, std::shared_ptr<grpc::Channel> store, Metrics& metrics);
-  // Gives up at once on what is not handed in.
+  // Gives up at once on what is not handed in; it is logged.
   ~ShardSender();
   ShardSender(const ShardSender&) = delete;
   ShardSender& operator=(const ShardSender&) = delete;
@@ -61,6 +61,7 @@ class ShardSender {
  private:
   void Send();
   absl::Status Put(const SealedShard& shard);
+  void GiveUp() ABSL_LOCKS_EXCLUDED(mutex_);
   void Remove(size_t place) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ShowBacklog() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
