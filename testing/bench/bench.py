@@ -567,7 +567,7 @@ def format_table(rows):
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="testing/bench/run", description=ABOUT,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_const", const="quick", dest="size",
+    parser.add_argument("--quick", action="store_const", const="quick", dest="size", default="full",
                         help="less of everything")
     parser.add_argument("--size", choices=sorted(SIZES), default="full", help=argparse.SUPPRESS)
     parser.add_argument("--figures", metavar="NAME", nargs="+", choices=list(Bench.FIGURES),
