@@ -84,7 +84,11 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(const TlsO
 std::string_view Reason(std::string_view message) {
   constexpr std::string_view kMarker = "last error: ";
   const size_t at = message.find(kMarker);
-  return at == std::string_view::npos ? message : message.substr(at + kMarker.size());
+  if (at == std::string_view::npos) return message;
+  message.remove_prefix(at + kMarker.size());
+  constexpr std::string_view kCode = "UNKNOWN: ";
+  if (message.starts_with(kCode)) message.remove_prefix(kCode.size());
+  return message;
 }
 
 }  // namespace
