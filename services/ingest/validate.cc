@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/locale/utf.hpp>
 #include <cstddef>
 
 #include "absl/container/flat_hash_set.h"
@@ -26,25 +27,11 @@ constexpr char kNameRule[] = "a letter, then letters, digits or '_', 128 bytes a
 
 // Bytes of the UTF-8 character that `text` begins with; 0 when it is none.
 size_t Utf8CharacterSize(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const auto continues = [&](size_t i) { return i < text.size() && (byte(i) & 0xC0) == 0x80; };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  if (first < 0xC2) return 0;
-  if (first < 0xE0) return continues(1) ? 2 : 0;
-  if (first < 0xF0) {
-    if (!continues(1) || !continues(2)) return 0;
-    if (first == 0xE0 && byte(1) < 0xA0) return 0;  // overlong
-    if (first == 0xED && byte(1) > 0x9F) return 0;  // surrogates
-    return 3;
-  }
-  if (first < 0xF5) {
-    if (!continues(1) || !continues(2) || !continues(3)) return 0;
-    if (first == 0xF0 && byte(1) < 0x90) return 0;  // overlong
-    if (first == 0xF4 && byte(1) > 0x8F) return 0;  // beyond U+10FFFF
-    return 4;
-  }
-  return 0;
+  namespace utf = boost::locale::utf;
+  const char* at = text.data();
+  const utf::code_point character = utf::utf_traits<char>::decode(at, text.data() + text.size());
+  if (character == utf::illegal || character == utf::incomplete) return 0;
+  return static_cast<size_t>(at - text.data());
 }
 
 bool IsKnownType(v1::ColumnType type) {

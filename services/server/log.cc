@@ -7,6 +7,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <atomic>
+#include <boost/locale/utf.hpp>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -75,28 +76,11 @@ spdlog::level::level_enum SpdlogLevel(Level level) {
 // The length of the well-formed UTF-8 sequence that text begins with, and its code
 // point; 0 when it begins with none.
 size_t DecodeUtf8(std::string_view text, uint32_t* code_point) {
-  const auto byte = [text](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const auto continues = [&](size_t i) { return i < text.size() && (byte(i) & 0xC0) == 0x80; };
-  const uint8_t first = byte(0);
-  if (first < 0x80) {
-    *code_point = first;
-    return 1;
-  }
-  if (first >= 0xC2 && first <= 0xDF && continues(1)) {
-    *code_point = (first & 0x1Fu) << 6 | (byte(1) & 0x3Fu);
-    return 2;
-  }
-  if ((first & 0xF0) == 0xE0 && continues(1) && continues(2)) {
-    *code_point = (first & 0x0Fu) << 12 | (byte(1) & 0x3Fu) << 6 | (byte(2) & 0x3Fu);
-    const bool surrogate = *code_point >= 0xD800 && *code_point <= 0xDFFF;
-    return *code_point >= 0x800 && !surrogate ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4 && continues(1) && continues(2) && continues(3)) {
-    *code_point = (first & 0x07u) << 18 | (byte(1) & 0x3Fu) << 12 | (byte(2) & 0x3Fu) << 6 |
-                  (byte(3) & 0x3Fu);
-    return *code_point >= 0x10000 && *code_point <= 0x10FFFF ? 4 : 0;
-  }
-  return 0;
+  namespace utf = boost::locale::utf;
+  const char* at = text.data();
+  *code_point = utf::utf_traits<char>::decode(at, text.data() + text.size());
+  if (*code_point == utf::illegal || *code_point == utf::incomplete) return 0;
+  return static_cast<size_t>(at - text.data());
 }
 
 // True for what would end a line or speak to a terminal.

@@ -256,7 +256,7 @@ void SnapshotKeeper::LogSnapshot(const v1::Manifest& manifest) const {
              {"shards", manifest.shards_size()},
              {"bytes", Bytes(manifest)},
              {"complete", manifest.complete()},
-             {"missing", absl::StrJoin(manifest.missing(), ",")}});
+             {"missing", manifest.complete() ? "none" : absl::StrJoin(manifest.missing(), ",")}});
 }
 
 SnapshotKeeper::NewestPtr SnapshotKeeper::newest() const {
