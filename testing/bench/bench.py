@@ -140,16 +140,6 @@ class Server:
             fields = stat.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def end(self):
-        """Asks it to end and waits until it has handed on what it holds."""
-        self._process.terminate()
-        try:
-            code = self._process.wait(DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            code = None
-        if code != 0:
-            raise BenchError(f"{self.name} ended with {code} after SIGTERM: {self.last_words()}")
-
     def kill(self):
         self._process.kill()
         self._process.wait()
@@ -213,7 +203,7 @@ class Bench:
         self.rows = []
         self.samples = collections.OrderedDict()
         self.failures = []
-        self.large_publish_seconds = None  # how long the rows of a large generation take
+        self.large_publish_seconds = None  # see large_publish
 
     # -- running things
 
@@ -278,6 +268,14 @@ class Bench:
                 return outcome
         raise BenchError("the generation ended within the measurement, twice")
 
+    def large_publish(self):
+        """How many seconds it takes to publish the rows of a large generation."""
+        if self.large_publish_seconds is None:
+            self.large_publish_seconds = self.publish_alone(
+                publishes=self.sizes.publishes, rows=self.sizes.rows,
+                identities=self.sizes.publishes)["seconds"]
+        return self.large_publish_seconds
+
     # -- the table
 
     def progress(self, text):
@@ -336,17 +334,19 @@ class Bench:
                      "calls/s")
 
     def queries(self):
-        """3, 4 and 8: answers, from a snapshot that stays: ingest hands it in at its end."""
+        """3, 4 and 8: answers, from a snapshot that stays for longer than this takes."""
         sizes = self.sizes
+        publishing = 3 * self.large_publish() + 3
         with self.echo_server() as echo, self.qasino() as system:
             system.start_store()
-            ingest = system.start_ingest(LONG)
             system.start_query()
-            self.publish(system, name="result", publishes=sizes.result_publishes, rows=1000,
-                         identities=sizes.result_publishes)
-            self.publish(system, name="large", publishes=sizes.publishes, rows=sizes.rows,
-                         identities=sizes.publishes)
-            ingest.end()
+            system.start_ingest(_generation_that_ends_in(publishing))
+            outcomes = [self.publish(system, name="result", publishes=sizes.result_publishes,
+                                     rows=1000, identities=sizes.result_publishes),
+                        self.publish(system, name="large", publishes=sizes.publishes,
+                                     rows=sizes.rows, identities=sizes.publishes)]
+            if outcomes[0]["first_generation"] != outcomes[1]["last_generation"]:
+                raise BenchError(f"the rows were not published within {publishing:.0f} s")
             target = system.addresses["query"]
             self._wait_for_table(target, "large")
             self._select_one(echo, target)
@@ -407,11 +407,7 @@ class Bench:
 
     def freshness(self):
         """5 and 6: the end of a generation, and memory."""
-        if self.large_publish_seconds is None:
-            self.large_publish_seconds = self.publish_alone(
-                publishes=self.sizes.publishes, rows=self.sizes.rows,
-                identities=self.sizes.publishes)["seconds"]
-        duration = f"{max(3, math.ceil(2 * self.large_publish_seconds + 2))}s"
+        duration = f"{max(3, math.ceil(2 * self.large_publish() + 2))}s"
         modes = collections.OrderedDict([("separate processes", False), ("one process", True)])
         memory = []
         for mode, standalone in modes.items():
@@ -488,6 +484,17 @@ class Bench:
                 self.failures.append(f"{name}: {error}")
                 self.progress(f"   could not be measured: {error}")
             self.progress(f"   {time.monotonic() - begin:.0f} s")
+
+
+def _generation_that_ends_in(seconds):
+    """A generation duration of five minutes or more whose running generation ends in about so
+    many seconds: generations begin at the multiples of their duration."""
+    end = math.ceil(time.time() + seconds)
+    while True:
+        for duration in range(300, 3600):
+            if end % duration == 0:
+                return f"{duration}s"
+        end += 1
 
 
 def _rate(outcome, *counts):
