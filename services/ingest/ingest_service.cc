@@ -128,21 +128,45 @@ struct Shared {
 
 class UnaryBatch : public PublishBatch {
  public:
-  UnaryBatch(grpc::ServerUnaryReactor* reactor, v1::PublishResponse* response)
+  UnaryBatch(grpc::ServerUnaryReactor* reactor, grpc::ByteBuffer* response)
       : reactor_(reactor), response_(response) {}
+
+  // Reads the message and validates the publish.
+  absl::Status Parse(const grpc::ByteBuffer& message, Shared& shared) {
+    grpc::ByteBuffer copy(message);  // of the reference; reading needs one that is not const
+    const auto bytes = static_cast<int64_t>(copy.Length());
+    auto* request = google::protobuf::Arena::CreateMessage<v1::PublishRequest>(&arena_);
+    grpc::ProtoBufferReader reader(&copy);
+    if (!reader.status().ok() || !request->ParseFromZeroCopyStream(&reader)) {
+      return absl::InvalidArgumentError(
+          "the message is not a PublishRequest (texts must be valid UTF-8)");
+    }
+    shared.metrics.bytes.Increment(static_cast<double>(bytes));
+    shared.collector.CountReceived(request->update());
+    items.resize(1);
+    items[0].publish = request;
+    cost = CostOf(*request, bytes);
+    return ValidatePublish(*request, bytes, shared.options.limits);
+  }
 
   void Answer() override {
     const PublishItem& item = items[0];
-    if (item.status.ok()) {
-      response_->set_generation(item.generation);
-      response_->set_duplicate(item.duplicate);
+    if (!item.status.ok()) {
+      reactor_->Finish(ToGrpc(item.status));
+      return;
     }
-    reactor_->Finish(ToGrpc(item.status));
+    v1::PublishResponse response;
+    response.set_generation(item.generation);
+    response.set_duplicate(item.duplicate);
+    bool own_buffer = false;
+    reactor_->Finish(grpc::SerializationTraits<v1::PublishResponse>::Serialize(response, response_,
+                                                                               &own_buffer));
   }
 
  private:
   grpc::ServerUnaryReactor* reactor_;
-  v1::PublishResponse* response_;
+  grpc::ByteBuffer* response_;
+  google::protobuf::Arena arena_;
 };
 
 // One PublishStream. gRPC's operations are started under the lock, which keeps them in order
@@ -553,8 +577,10 @@ class RunningShard final : public grpc::ServerWriteReactor<v1::GetShardResponse>
   size_t offset_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
+// The methods with texts in their requests take bytes: gRPC would answer a request that does
+// not parse with UNIMPLEMENTED and no word.
 using ServiceMethods = v1::Ingest::WithRawCallbackMethod_PublishStream<
-    v1::Ingest::WithCallbackMethod_Publish<v1::Ingest::WithCallbackMethod_WatchGenerations<
+    v1::Ingest::WithRawCallbackMethod_Publish<v1::Ingest::WithCallbackMethod_WatchGenerations<
         v1::Ingest::WithCallbackMethod_GetRunningShard<v1::Ingest::Service>>>>;
 
 }  // namespace
@@ -565,20 +591,12 @@ class IngestService::Service final : public ServiceMethods {
       : shared_{.options = options, .collector = collector, .clock = clock, .metrics = metrics} {}
 
   grpc::ServerUnaryReactor* Publish(grpc::CallbackServerContext* context,
-                                    const v1::PublishRequest* request,
-                                    v1::PublishResponse* response) override {
+                                    const grpc::ByteBuffer* request,
+                                    grpc::ByteBuffer* response) override {
     grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-    const auto bytes = static_cast<int64_t>(request->ByteSizeLong());
-    shared_.metrics.bytes.Increment(static_cast<double>(bytes));
-    shared_.collector.CountReceived(request->update());
-    absl::Status status = ValidatePublish(*request, bytes, shared_.options.limits);
-    if (status.ok()) {
-      auto batch = std::make_unique<UnaryBatch>(reactor, response);
-      batch->items.resize(1);
-      batch->items[0].publish = request;
-      batch->cost = CostOf(*request, bytes);
-      status = shared_.collector.Submit(std::move(batch));
-    }
+    auto batch = std::make_unique<UnaryBatch>(reactor, response);
+    absl::Status status = batch->Parse(*request, shared_);
+    if (status.ok()) status = shared_.collector.Submit(std::move(batch));
     if (!status.ok()) {
       shared_.metrics.CountRefused(status.code());
       reactor->Finish(ToGrpc(status));

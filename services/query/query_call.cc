@@ -1,5 +1,8 @@
 #include "services/query/query_call.h"
 
+#include <grpcpp/impl/codegen/proto_utils.h>
+#include <grpcpp/support/proto_buffer_reader.h>
+
 #include <utility>
 
 namespace qasino::query {
@@ -10,19 +13,24 @@ constexpr size_t kMostWaiting = 2;
 
 }  // namespace
 
-QueryCall::QueryCall(grpc::CallbackServerContext* context, const v1::QueryRequest* request,
-                     Environment environment)
-    : context_(context), request_(request), environment_(std::move(environment)) {}
+QueryCall::QueryCall(grpc::CallbackServerContext* context, Environment environment)
+    : context_(context), environment_(std::move(environment)) {}
 
 std::shared_ptr<QueryCall> QueryCall::Create(grpc::CallbackServerContext* context,
-                                             const v1::QueryRequest* request,
                                              Environment environment) {
-  std::shared_ptr<QueryCall> call(new QueryCall(context, request, std::move(environment)));
+  std::shared_ptr<QueryCall> call(new QueryCall(context, std::move(environment)));
   call->self_ = call;
   return call;
 }
 
-void QueryCall::Start() {
+void QueryCall::Start(const grpc::ByteBuffer& request) {
+  grpc::ByteBuffer bytes(request);
+  grpc::ProtoBufferReader reader(&bytes);
+  if (!reader.status().ok() || !request_.ParseFromZeroCopyStream(&reader)) {
+    Refuse(absl::InvalidArgumentError(
+        "the message is not a QueryRequest (texts must be valid UTF-8)"));
+    return;
+  }
   if (environment_.run([this] { Work(); })) return;
   Refuse(absl::ResourceExhaustedError("too many queries wait for a thread (--query-threads)"));
 }
@@ -43,38 +51,35 @@ void QueryCall::Refuse(absl::Status status) {
 
 absl::Status QueryCall::Fill(v1::QueryResponse& response) {
   if (cursor_ == nullptr) {
-    absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot = environment_.snapshot();
+    absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot = environment_.snapshot(request_);
     if (!snapshot.ok()) return snapshot.status();
     absl::StatusOr<Snapshot::Connection> connection = (*snapshot)->Connect();
     if (!connection.ok()) return connection.status();
     absl::StatusOr<std::unique_ptr<Cursor>> cursor =
-        Cursor::Open(*std::move(connection), *request_, environment_.limits, &cancelled_);
+        Cursor::Open(*std::move(connection), request_, environment_.limits, &cancelled_);
     if (!cursor.ok()) return cursor.status();
     cursor_ = *std::move(cursor);
   }
   return cursor_->Next(response);
 }
 
-QueryCall::Message QueryCall::Spare() {
-  Message message;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (!spare_.empty()) {
-      message = std::move(spare_.back());
-      spare_.pop_back();
-    }
-  }
-  if (message == nullptr) return std::make_unique<v1::QueryResponse>();
-  message->Clear();
-  return message;
-}
-
 void QueryCall::Work() {
   for (;;) {
-    Message message = Spare();
-    const absl::Status status = Fill(*message);
-    const bool last = !status.ok() || cursor_->done();
+    message_.Clear();
+    absl::Status status = Fill(message_);
+    bool last = !status.ok() || cursor_->done();
     const uint64_t rows = cursor_ == nullptr ? 0 : cursor_->rows();
+    grpc::ByteBuffer bytes;
+    const bool send = status.ok() || message_.has_batch();
+    if (send) {
+      bool own_buffer;
+      const grpc::Status made =
+          grpc::SerializationTraits<v1::QueryResponse>::Serialize(message_, &bytes, &own_buffer);
+      if (!made.ok()) {
+        status = absl::InternalError("the answer cannot be serialized: " + made.error_message());
+        last = true;
+      }
+    }
     // The statement lets go of its snapshot before the client hears of the end.
     if (last) cursor_.reset();
     bool go_on;
@@ -83,7 +88,7 @@ void QueryCall::Work() {
     {
       absl::MutexLock lock(&mutex_);
       rows_ = rows;
-      if (status.ok() || message->has_batch()) waiting_.push_back(std::move(message));
+      if (send && bytes.Valid()) waiting_.push_back(std::move(bytes));
       if (last) {
         ended_ = true;
         end_ = status;
@@ -100,10 +105,11 @@ void QueryCall::Work() {
 }
 
 QueryCall::Step QueryCall::NextStep() {
-  if (finishing_ || in_flight_ != nullptr) return Step::kNothing;
+  if (finishing_ || writing_) return Step::kNothing;
   if (!waiting_.empty()) {
-    in_flight_ = std::move(waiting_.front());
+    outgoing_ = std::move(waiting_.front());
     waiting_.pop_front();
+    writing_ = true;
     if (!ended_ || !waiting_.empty() || holds_ > 0) return Step::kWrite;
     finishing_ = true;
     return Step::kWriteAndFinish;
@@ -122,24 +128,12 @@ void QueryCall::Do(Step step, grpc::Status status) {
   switch (step) {
     case Step::kNothing:
       return;
-    case Step::kWrite: {
-      v1::QueryResponse* message;
-      {
-        absl::MutexLock lock(&mutex_);
-        message = in_flight_.get();
-      }
-      StartWrite(message);
+    case Step::kWrite:
+      StartWrite(&outgoing_);
       return;
-    }
-    case Step::kWriteAndFinish: {
-      v1::QueryResponse* message;
-      {
-        absl::MutexLock lock(&mutex_);
-        message = in_flight_.get();
-      }
-      StartWriteAndFinish(message, grpc::WriteOptions(), status);
+    case Step::kWriteAndFinish:
+      StartWriteAndFinish(&outgoing_, grpc::WriteOptions(), status);
       return;
-    }
     case Step::kFinish:
       Finish(status);
       return;
@@ -152,8 +146,8 @@ void QueryCall::OnWriteDone(bool ok) {
   grpc::Status end;
   {
     absl::MutexLock lock(&mutex_);
-    if (spare_.size() < kMostWaiting) spare_.push_back(std::move(in_flight_));
-    in_flight_.reset();
+    writing_ = false;
+    outgoing_.Clear();
     if (!ok) {
       // The client is gone. A worker sees `cancelled_` and ends by itself.
       cancelled_.store(true);
@@ -175,7 +169,7 @@ void QueryCall::OnWriteDone(bool ok) {
 
 bool QueryCall::IsStuck(absl::Time now) const {
   absl::MutexLock lock(&mutex_);
-  return in_flight_ != nullptr && !working_ && !finishing_ && now > environment_.limits.deadline;
+  return writing_ && !working_ && !finishing_ && now > environment_.limits.deadline;
 }
 
 void QueryCall::CancelFromOutside() {

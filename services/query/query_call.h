@@ -9,7 +9,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -29,31 +28,35 @@ struct QueryOutcome {
   absl::Duration elapsed;
 };
 
-// One call of the Query RPC. A worker steps the statement and fills messages; gRPC sends
+// One call of the Query RPC. A worker steps the statement and makes messages; gRPC sends
 // them one after another meanwhile. When a few are waiting the worker goes away, and
 // comes back when the client has taken some: a slow client holds no thread.
 //
+// Requests and answers are bytes to gRPC, because it would answer a request that does not
+// parse with UNIMPLEMENTED and no word.
+//
 // It owns itself while gRPC knows it (until OnDone); others may hold it longer.
-class QueryCall : public grpc::ServerWriteReactor<v1::QueryResponse>,
+class QueryCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
                   public std::enable_shared_from_this<QueryCall> {
  public:
   struct Environment {
     CursorOptions limits;
     // Runs the task on a worker, soon. False: cannot.
     std::function<bool(std::function<void()>)> run;
-    // The snapshot to ask, or why there is none.
-    std::function<absl::StatusOr<std::shared_ptr<const Snapshot>>()> snapshot;
+    // The snapshot that the request asks for, or why there is none.
+    std::function<absl::StatusOr<std::shared_ptr<const Snapshot>>(const v1::QueryRequest&)>
+        snapshot;
     // Told once, when the call is over. The call may be forgotten then.
     std::function<void(QueryCall*, const QueryOutcome&)> over;
   };
 
-  // `context` and `request` are gRPC's and live until OnDone.
+  // `context` is gRPC's and lives until OnDone.
   static std::shared_ptr<QueryCall> Create(grpc::CallbackServerContext* context,
-                                           const v1::QueryRequest* request,
                                            Environment environment);
 
-  // Begins, or answers with an error at once. One of the two is called, once.
-  void Start();
+  // Begins, or answers with an error at once. One of the two is called, once. INVALID_ARGUMENT
+  // is the answer to bytes that are not a QueryRequest.
+  void Start(const grpc::ByteBuffer& request);
   void Refuse(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Cancels the call from outside: its client stops reading and its time is over, or the
@@ -68,34 +71,31 @@ class QueryCall : public grpc::ServerWriteReactor<v1::QueryResponse>,
   void OnDone() override;
 
  private:
-  QueryCall(grpc::CallbackServerContext* context, const v1::QueryRequest* request,
-            Environment environment);
+  QueryCall(grpc::CallbackServerContext* context, Environment environment);
 
-  using Message = std::unique_ptr<v1::QueryResponse>;
   // What is to be done with gRPC once the lock is released; gRPC may call back at once.
   enum class Step { kNothing, kWrite, kWriteAndFinish, kFinish };
 
   void Work();
   absl::Status Fill(v1::QueryResponse& response);
-  Message Spare() ABSL_LOCKS_EXCLUDED(mutex_);
   Step NextStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Do(Step step, grpc::Status status);
   grpc::Status EndStatus() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Constant after construction.
   grpc::CallbackServerContext* const context_;
-  const v1::QueryRequest* const request_;
   const Environment environment_;
 
   std::atomic<bool> cancelled_ = false;
 
-  // The worker's; there is at most one.
+  // The worker's; there is at most one. The message is kept for its memory.
+  v1::QueryRequest request_;
   std::unique_ptr<Cursor> cursor_;
+  v1::QueryResponse message_;
 
   mutable absl::Mutex mutex_;
-  std::deque<Message> waiting_ ABSL_GUARDED_BY(mutex_);
-  std::vector<Message> spare_ ABSL_GUARDED_BY(mutex_);
-  Message in_flight_ ABSL_GUARDED_BY(mutex_);
+  std::deque<grpc::ByteBuffer> waiting_ ABSL_GUARDED_BY(mutex_);
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool working_ ABSL_GUARDED_BY(mutex_) = true;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   bool finishing_ ABSL_GUARDED_BY(mutex_) = false;
@@ -103,6 +103,9 @@ class QueryCall : public grpc::ServerWriteReactor<v1::QueryResponse>,
   int holds_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status end_ ABSL_GUARDED_BY(mutex_);
   uint64_t rows_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  // gRPC's while `writing_`.
+  grpc::ByteBuffer outgoing_;
 
   // Itself, until OnDone.
   std::shared_ptr<QueryCall> self_;

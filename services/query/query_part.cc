@@ -117,7 +117,7 @@ class Metrics {
 
 }  // namespace
 
-class QueryPart::State : public v1::Query::CallbackService {
+class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query::Service> {
  public:
   State(const QueryOptions& options, std::shared_ptr<grpc::Channel> store,
         prometheus::Registry& registry)
@@ -136,8 +136,8 @@ class QueryPart::State : public v1::Query::CallbackService {
     janitor_.join();
   }
 
-  grpc::ServerWriteReactor<v1::QueryResponse>* Query(grpc::CallbackServerContext* context,
-                                                     const v1::QueryRequest* request) override {
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* Query(grpc::CallbackServerContext* context,
+                                                    const grpc::ByteBuffer* request) override {
     const absl::Time arrived = absl::Now();
     received_.fetch_add(1, std::memory_order_relaxed);
     QueryCall::Environment environment;
@@ -154,14 +154,14 @@ class QueryPart::State : public v1::Query::CallbackService {
     environment.run = [this](std::function<void()> task) {
       return pool_.Submit(std::move(task)).ok();
     };
-    environment.snapshot = [this, request] { return SnapshotFor(*request); };
+    environment.snapshot = [this](const v1::QueryRequest& asked) { return SnapshotFor(asked); };
     environment.over = [this](QueryCall* call, const QueryOutcome& outcome) {
       Over(call, outcome);
     };
-    std::shared_ptr<QueryCall> call = QueryCall::Create(context, request, std::move(environment));
+    std::shared_ptr<QueryCall> call = QueryCall::Create(context, std::move(environment));
     absl::Status admitted = Admit(call);
     if (admitted.ok()) {
-      call->Start();
+      call->Start(*request);
     } else {
       call->Refuse(std::move(admitted));
     }

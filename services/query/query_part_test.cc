@@ -1,6 +1,7 @@
 #include "services/query/query_part.h"
 
 #include <fmt/format.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <prometheus/registry.h>
@@ -379,6 +380,29 @@ TEST_F(QueryPartTest, DrainRefusesNewQueriesAndWaitsForTheOthers) {
   WaitUntilReady();
   part_->Drain(absl::Now() + absl::Seconds(10));
   EXPECT_EQ(Ask("SELECT 1").status.error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(QueryPartTest, ARequestThatDoesNotParseIsSaidToBe) {
+  Start();
+  WaitUntilReady();
+  // Field 1, `sql`, with a byte that is not UTF-8.
+  grpc::Slice slice(std::string("\x0a\x01\xff"));
+  grpc::ByteBuffer request(&slice, 1);
+  grpc::GenericStub generic(server_->InProcessChannel({}));
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  std::unique_ptr<grpc::ClientAsyncResponseReader<grpc::ByteBuffer>> call =
+      generic.PrepareUnaryCall(&context, "/qasino.v1.Query/Query", request, &queue);
+  call->StartCall();
+  grpc::ByteBuffer response;
+  grpc::Status status;
+  call->Finish(&response, &status, nullptr);
+  void* tag;
+  bool ok;
+  ASSERT_TRUE(queue.Next(&tag, &ok));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(status.error_message(),
+            "the message is not a QueryRequest (texts must be valid UTF-8)");
 }
 
 TEST_F(QueryPartTest, NamesOfSnapshotsThatAreNotHere) {
