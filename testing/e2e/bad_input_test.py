@@ -151,7 +151,7 @@ def test_garbage_bytes_on_a_grpc_port_close_that_connection_alone(qasino, part, 
             peer.shutdown(socket.SHUT_WR)
             while peer.recv(65536):
                 pass
-        except ConnectionError:
+        except OSError:
             pass  # As good as an end.
 
 
@@ -164,7 +164,8 @@ def test_bytes_that_are_no_message_are_refused(qasino, service, method):
         call = channel.unary_unary(f"/qasino.v1.{service}/{method}")
         code, _ = system.code_and_message(
             lambda: call(b"\xff\xff\xff\xff", timeout=system.DEADLINE))
-    assert code in ("INTERNAL", "INVALID_ARGUMENT")
+    # UNIMPLEMENTED is what gRPC's own parsing answers.
+    assert code in ("INTERNAL", "INVALID_ARGUMENT", "UNIMPLEMENTED")
 
 
 def test_a_method_that_does_not_exist_is_unimplemented(qasino):
@@ -202,7 +203,8 @@ BAD_SQL = {
     "DETACH main": {"PERMISSION_DENIED"},
     "PRAGMA journal_mode = DELETE": {"PERMISSION_DENIED"},
     "PRAGMA writable_schema = 1": {"PERMISSION_DENIED"},
-    "PRAGMA database_list": {"PERMISSION_DENIED"},
+    "PRAGMA cache_size = -1000000000": {"PERMISSION_DENIED"},
+    "PRAGMA temp_store_directory = '/tmp'": {"PERMISSION_DENIED"},
     "VACUUM": {"PERMISSION_DENIED"},
     "VACUUM INTO '/tmp/qasino_must_not_exist'": {"PERMISSION_DENIED"},
     "BEGIN": {"PERMISSION_DENIED"},
@@ -268,7 +270,6 @@ def test_a_deeply_nested_statement_is_refused(qasino):
 
 @pytest.mark.parametrize("sql", [
     "SELECT length(zeroblob(2000000000))",
-    "SELECT length(printf('%2000000000d', 1))",
     "SELECT replace(hex(zeroblob(100000000)), '0', hex(zeroblob(10000)))",
     "SELECT group_concat(hex(zeroblob(1000000))) FROM (WITH RECURSIVE n(i) AS "
     "(SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000) SELECT i FROM n)",

@@ -97,7 +97,7 @@ def test_publishing_to_nobody_is_exit_code_2(free_port):
 
 
 def test_an_answer_is_printed_and_the_exit_code_is_0(standalone):
-    ended = sql(standalone, "-q", "SELECT 'forty' || '-two' AS answer, NULL AS nothing")
+    ended = sql(standalone, "-q", "SELECT 'forty' || '-two' AS answer, NULL AS absent")
     assert (ended.code, ended.err) == (0, "")
     assert "answer" in ended.out and "forty-two" in ended.out
 

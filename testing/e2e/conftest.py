@@ -23,8 +23,8 @@ def standalone(tmp_path_factory):
 
 @pytest.fixture
 def processes(tmp_path):
-    """Two ingest processes, a store and a query process of the test's own."""
-    with system.kept(system.start_processes(str(tmp_path))) as started:
+    """Two ingest processes, a store and a query process of the test's own, to be restarted."""
+    with system.kept(system.start_processes(str(tmp_path), relayed=True)) as started:
         yield started
 
 

@@ -84,7 +84,7 @@ def test_what_was_received_and_refused_is_counted(qasino):
 
 
 def test_query_is_not_serving_until_a_store_has_sent_a_snapshot(bare_system):
-    store = system.start_store(bare_system).wait_ready()
+    store = system.start_store(bare_system, relayed=True).wait_ready()
     address = store.address("store")
     store.kill()
     query = system.start_query(bare_system, address)
@@ -149,7 +149,7 @@ def test_a_wrong_command_line_is_refused_with_a_sentence(name, arguments, word):
 def test_a_generation_duration_that_cannot_be_is_refused(name, duration):
     ended = system.run_program(BINARIES[name], f"--generation-duration={duration}")
     assert ended.code == 1
-    assert "generation-duration" in ended.err
+    assert re.search("generation(-|'s )duration", ended.err)
 
 
 @pytest.mark.parametrize("flag, variable, limit", [

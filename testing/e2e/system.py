@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -23,7 +24,7 @@ from qasino.v1 import (ingest_pb2, ingest_pb2_grpc, query_pb2, query_pb2_grpc, s
 from testing.e2e import tables
 
 # Far beyond what anything takes, even on a busy machine with sanitizers.
-DEADLINE = 90.0
+DEADLINE = 60.0
 
 INGEST = "services/ingest/qasino-ingest"
 STORE = "services/store/qasino-store"
@@ -33,13 +34,20 @@ SQL_CLIENT = "clients/sql/qasinosql"
 PUBLISH_CLIENT = "clients/publish/qasino-publish"
 
 
+running = []  # the systems that tests have started: see kept()
+
+
 def wait_for(condition, what):
-    """The first true value of condition(), asked again and again."""
+    """The first true value of condition(), asked again and again.
+
+    Fails at once when a program of a system has died."""
     end = time.monotonic() + DEADLINE
     while True:
         value = condition()
         if value:
             return value
+        for started in running:
+            started.check_alive()
         if time.monotonic() > end:
             raise AssertionError(f"not within {DEADLINE:.0f} s: {what}")
         time.sleep(0.02)
@@ -52,43 +60,82 @@ def _clean_environment(changes=None):
     return result
 
 
-class Program:
-    """A server process."""
+class Relay:
+    """A port that stays while the program behind it is restarted on other ports.
 
-    def __init__(self, name, binary, flags, directory, environment=None):
-        """flags: {"--flag": value}. A port that is 0 is kept when the program is restarted."""
+    A restarted program cannot have its old port for certain: meanwhile the kernel may have
+    given it to another process that asked for a free one. While nothing is behind the relay,
+    its connections end at once."""
+
+    def __init__(self):
+        self.behind = None  # the port
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return  # close()
+            try:
+                far = socket.create_connection(("127.0.0.1", self.behind or 1), DEADLINE)
+            except OSError:
+                near.close()
+                continue
+            for source, sink in ((near, far), (far, near)):
+                sink.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                source.settimeout(None)
+                threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+
+    @staticmethod
+    def _copy(source, sink):
+        try:
+            while data := source.recv(1 << 16):
+                sink.sendall(data)
+        except OSError:
+            pass
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self._listener.close()
+
+
+class Program:
+    """A server process. Restarted, it takes new ports; a program made with `relays` is still
+    reached at the same addresses."""
+
+    def __init__(self, name, binary, flags, directory, environment=None, relays=()):
+        """flags: {"--flag": value}. relays: of "ingest", "store", "query", those that have a
+        Relay."""
         self.name = name
         self.binary = binary
         self.flags = dict(flags)
         self.environment = _clean_environment(environment)
         self.ports = {}  # "ingest", "store", "query", "metrics": where it listens
+        self._relays = {what: Relay() for what in relays}
         self._log_path = os.path.join(directory, name + ".log")
         self._process = None
+        self._to_end = False  # A test has asked it to.
         self._lines = []
         self._changed = threading.Condition()
         self._reader = None
 
     def start(self):
         """Starts it and waits until it listens on every port that it has."""
-        end = time.monotonic() + DEADLINE
-        while True:
-            self._spawn()
-            wait_for(lambda: self._listens() or self.exit_code() is not None,
-                     f"{self.name} listens or ends")
-            if self._listens():
-                break
-            # While it was away another process may have been given its port.
-            busy = "in use" in self.log().lower()
-            if not busy or time.monotonic() > end:
-                raise AssertionError(
-                    f"{self.name} ended with code {self.exit_code()} before it listened")
-        for what in self.ports:
-            flag = f"--{what}-port"
-            if flag in self.flags:
-                self.flags[flag] = self.ports[what]
+        self._spawn()
+        wait_for(lambda: self._listens() or self.exit_code() is not None,
+                 f"{self.name} listens or ends")
+        assert self._listens(), f"{self.name} ended with code {self.exit_code()} before it listened"
+        for what, relay in self._relays.items():
+            relay.behind = self.ports[what]
         return self
 
     def _spawn(self):
+        self._to_end = False
         self._lines = []
         self.ports = {}
         command = [self.binary]
@@ -141,7 +188,12 @@ class Program:
     def running(self):
         return self._process is not None and self._process.poll() is None
 
+    def died(self):
+        """It ended, and no test has asked it to."""
+        return not self._to_end and self.exit_code() is not None
+
     def signal(self, number):
+        self._to_end = True
         self._process.send_signal(number)
 
     def terminate(self):
@@ -165,7 +217,12 @@ class Program:
         return self.ports[what]
 
     def address(self, what):
-        return f"127.0.0.1:{self.ports[what]}"
+        relay = self._relays.get(what)
+        return f"127.0.0.1:{relay.port if relay else self.ports[what]}"
+
+    def close_relays(self):
+        for relay in self._relays.values():
+            relay.close()
 
     def http(self, path):
         """(status, body) of a GET on the metrics port."""
@@ -188,6 +245,20 @@ class Program:
             status = check(wrappers_pb2.StringValue(value=service), timeout=DEADLINE,
                            wait_for_ready=True).value
         return {1: "SERVING", 2: "NOT_SERVING"}.get(status, f"status {status}")
+
+
+def when_available(method, request):
+    """A unary call that is tried again while it ends with UNAVAILABLE."""
+
+    def attempt():
+        try:
+            return (method(request, timeout=DEADLINE, wait_for_ready=True),)
+        except grpc.RpcError as error:
+            if error.code() != grpc.StatusCode.UNAVAILABLE:
+                raise
+            return None
+
+    return wait_for(attempt, "an answer other than UNAVAILABLE")[0]
 
 
 class Client:
@@ -216,9 +287,10 @@ class Client:
             channel.close()
 
     def publish(self, identity, table, ingest=0, **options):
-        """Publishes and returns the response."""
+        """Publishes and returns the response. As publishers may, it tries again while the
+        process is away."""
         request = ingest_pb2.PublishRequest(identity=identity, table=table, **options)
-        return self.ingests[ingest].Publish(request, timeout=DEADLINE, wait_for_ready=True)
+        return when_available(self.ingests[ingest].Publish, request)
 
     def query(self, sql, timeout=DEADLINE, **options):
         """The whole answer."""
@@ -282,7 +354,9 @@ class Client:
             while not stop.is_set():
                 for ingest, identity, table in publishes:
                     with contextlib.suppress(grpc.RpcError):
-                        self.publish(identity, table, ingest)
+                        self.ingests[ingest].Publish(
+                            ingest_pb2.PublishRequest(identity=identity, table=table),
+                            timeout=DEADLINE)
                 stop.wait(0.1)
 
         thread = threading.Thread(target=run, daemon=True)
@@ -326,8 +400,8 @@ class System:
     store = None
     query = None
 
-    def add(self, name, binary, flags, environment=None):
-        program = Program(name, binary, flags, self.directory, environment)
+    def add(self, name, binary, flags, environment=None, relays=()):
+        program = Program(name, binary, flags, self.directory, environment, relays)
         self.programs.append(program)
         return program.start()
 
@@ -336,10 +410,15 @@ class System:
                              self.query.address("query"), self.store.address("store"))
         return self.client
 
+    def check_alive(self):
+        for program in self.programs:
+            assert not program.died(), f"{program.name} died: code {program.exit_code()}"
+
     def stop(self):
         """Ends every program; each must end well."""
         if self.client:
             self.client.close()
+        self.check_alive()
         codes = {}
         for program in reversed(self.programs):
             if program.running():
@@ -352,9 +431,7 @@ class System:
         for program in self.programs:
             if program.running():
                 program.kill()
-
-
-running = []  # the systems whose logs a failed test shows
+            program.close_relays()
 
 
 @contextlib.contextmanager
@@ -369,32 +446,35 @@ def kept(started):
         running.remove(started)
 
 
-def start_store(system, **flags):
+def start_store(system, relayed=False, **flags):
     return system.add("store", STORE, {
         "--store-port": 0, "--metrics-port": 0,
-        "--data-dir": os.path.join(system.directory, "data"), **flags})
+        "--data-dir": os.path.join(system.directory, "data"), **flags},
+        relays=["store"] if relayed else [])
 
 
-def start_ingest(system, name, store_address, **flags):
+def start_ingest(system, name, store_address, relayed=False, **flags):
     return system.add(name, INGEST, {
         "--ingest-port": 0, "--metrics-port": 0, "--store": store_address,
-        "--generation-duration": "1s", "--identity": name, **flags})
+        "--generation-duration": "1s", "--identity": name, **flags},
+        relays=["ingest"] if relayed else [])
 
 
-def start_query(system, store_address, **flags):
+def start_query(system, store_address, relayed=False, **flags):
     return system.add("query", QUERY, {
-        "--query-port": 0, "--metrics-port": 0, "--store": store_address, **flags})
+        "--query-port": 0, "--metrics-port": 0, "--store": store_address, **flags},
+        relays=["query"] if relayed else [])
 
 
-def start_processes(directory, query_flags=None, ingest_flags=None):
-    """Two ingest processes, a store and a query process."""
+def start_processes(directory, query_flags=None, ingest_flags=None, relayed=False):
+    """Two ingest processes, a store and a query process. relayed: they will be restarted."""
     system = System(directory)
     try:
-        system.store = start_store(system)
+        system.store = start_store(system, relayed)
         address = system.store.address("store")
-        system.ingests = [start_ingest(system, name, address, **(ingest_flags or {}))
+        system.ingests = [start_ingest(system, name, address, relayed, **(ingest_flags or {}))
                           for name in ("ingest-a", "ingest-b")]
-        system.query = start_query(system, address, **(query_flags or {}))
+        system.query = start_query(system, address, relayed, **(query_flags or {}))
         for program in system.programs:
             program.wait_ready()
         system.connect()
@@ -404,7 +484,8 @@ def start_processes(directory, query_flags=None, ingest_flags=None):
     return system
 
 
-def start_standalone(directory, query_flags=None, ingest_flags=None, environment=None):
+def start_standalone(directory, query_flags=None, ingest_flags=None, environment=None,
+                     relayed=False):
     """The same in one process, with one ingest part."""
     system = System(directory)
     try:
@@ -412,7 +493,8 @@ def start_standalone(directory, query_flags=None, ingest_flags=None, environment
             "--ingest-port": 0, "--store-port": 0, "--query-port": 0, "--metrics-port": 0,
             "--generation-duration": "1s", "--identity": "qasino",
             "--data-dir": os.path.join(directory, "data"),
-            **(query_flags or {}), **(ingest_flags or {})}, environment)
+            **(query_flags or {}), **(ingest_flags or {})}, environment,
+            relays=["ingest", "store", "query"] if relayed else [])
         system.ingests, system.store, system.query = [program], program, program
         program.wait_ready()
         system.connect()
