@@ -43,5 +43,5 @@ def pytest_runtest_makereport():
         return
     for started in system.running:
         for program in started.programs:
-            lines = program.log().splitlines()[-60:]
+            lines = program.log().splitlines()[-100:]
             report.sections.append((f"log of {program.name} (its end)", "\n".join(lines)))

@@ -434,6 +434,14 @@ class System:
             program.close_relays()
 
 
+def print_logs(started):
+    """The ends of the programs' logs, for the report of a failed test."""
+    for program in started.programs:
+        lines = program.log().splitlines()
+        print(f"--- log of {program.name} (its end)")
+        print("\n".join(lines[-100:]))
+
+
 @contextlib.contextmanager
 def kept(started):
     """A system for the length of a `with`; its programs must end well."""
@@ -441,6 +449,10 @@ def kept(started):
     try:
         yield started
         started.stop()
+    except BaseException:
+        started.destroy()
+        print_logs(started)
+        raise
     finally:
         started.destroy()
         running.remove(started)
