@@ -158,11 +158,23 @@ void SnapshotKeeper::Work() {
 void SnapshotKeeper::TakeIn(int64_t generation, std::vector<Arrival> arrivals) {
   Catalogue next = Current();
   std::vector<Arrival> taken;
+  // Of shards that are taken just now. What they are told holds only once the manifest
+  // is written.
+  std::vector<std::pair<Arrival, absl::StatusOr<bool>>> repeated;
+  const auto is_taken = [&taken](const std::string& shard_id) {
+    return std::any_of(taken.begin(), taken.end(), [&](const Arrival& arrival) {
+      return arrival.shard->info().shard_id() == shard_id;
+    });
+  };
   for (Arrival& arrival : arrivals) {
     const v1::ShardInfo& info = arrival.shard->info();
     absl::StatusOr<bool> held = next.Admit(info);
     if (!held.ok() || *held) {
-      arrival.done(std::move(held));
+      if (is_taken(info.shard_id())) {
+        repeated.emplace_back(std::move(arrival), std::move(held));
+      } else {
+        arrival.done(std::move(held));
+      }
       continue;
     }
     if (const absl::Status status = folder_->CommitShard(*arrival.shard); !status.ok()) {
@@ -185,6 +197,7 @@ void SnapshotKeeper::TakeIn(int64_t generation, std::vector<Arrival> arrivals) {
       folder_->DiscardShard(arrival.shard->info());
       arrival.done(ForSender(written));
     }
+    for (auto& [arrival, held] : repeated) arrival.done(ForSender(written));
     return;
   }
   LogSnapshot(*manifest);
@@ -195,6 +208,7 @@ void SnapshotKeeper::TakeIn(int64_t generation, std::vector<Arrival> arrivals) {
         absl::ToDoubleSeconds(options_.steady_clock() - arrival.since));
     arrival.done(false);
   }
+  for (auto& [arrival, held] : repeated) arrival.done(std::move(held));
 }
 
 void SnapshotKeeper::AnnounceDue() {

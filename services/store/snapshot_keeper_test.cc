@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
@@ -28,7 +29,7 @@ class SnapshotKeeperTest : public ::testing::Test {
     auto folder = DataFolder::Open(NewTestFolder(), &files_, {});
     ASSERT_TRUE(folder.ok()) << folder.status();
     folder_ = *std::move(folder);
-    pool_ = std::make_unique<server::WorkerPool>("keeper", 2, 64);
+    pool_ = std::make_unique<server::WorkerPool>("keeper", kThreads, 64);
     SnapshotKeeper::Options options;
     options.clock = absl::Now;
     options.steady_clock = [this] { return absl::FromUnixSeconds(steady_seconds_); };
@@ -40,14 +41,21 @@ class SnapshotKeeperTest : public ::testing::Test {
     keeper_ = *std::move(keeper);
   }
 
-  absl::StatusOr<bool> Put(int64_t generation, const std::string& ingest) {
-    auto shard = folder_->NewShard(TestShard(generation, ingest));
-    if (!shard.ok()) return shard.status();
-    EXPECT_EQ((*shard)->Append("bytes"), absl::OkStatus());
+  // A finished shard; null, and the test fails, if it cannot be made.
+  std::unique_ptr<IncomingShard> Finished(int64_t generation, const std::string& ingest,
+                                          const std::string& bytes = "bytes") {
+    auto shard = folder_->NewShard(TestShard(generation, ingest, bytes));
+    EXPECT_TRUE(shard.ok()) << shard.status();
+    if (!shard.ok()) return nullptr;
+    EXPECT_EQ((*shard)->Append(bytes), absl::OkStatus());
     EXPECT_EQ((*shard)->Finish(), absl::OkStatus());
+    return *std::move(shard);
+  }
+
+  absl::StatusOr<bool> Put(int64_t generation, const std::string& ingest) {
     absl::StatusOr<bool> result;
     absl::Notification done;
-    keeper_->Commit(*std::move(shard), [&](absl::StatusOr<bool> held) {
+    keeper_->Commit(Finished(generation, ingest), [&](absl::StatusOr<bool> held) {
       result = std::move(held);
       done.Notify();
     });
@@ -55,6 +63,34 @@ class SnapshotKeeperTest : public ::testing::Test {
     return result;
   }
 
+  // Has them taken in at once, and says what became of each.
+  std::vector<absl::StatusOr<bool>> PutTogether(
+      std::vector<std::unique_ptr<IncomingShard>> shards) {
+    // Meanwhile no thread of the pool is free.
+    absl::BlockingCounter busy(kThreads);
+    const auto go_on = std::make_shared<absl::Notification>();
+    for (int i = 0; i < kThreads; ++i) {
+      EXPECT_EQ(pool_->Submit([&busy, go_on] {
+        busy.DecrementCount();
+        go_on->WaitForNotification();
+      }),
+                absl::OkStatus());
+    }
+    busy.Wait();
+    std::vector<absl::StatusOr<bool>> results(shards.size());
+    absl::BlockingCounter done(static_cast<int>(shards.size()));
+    for (size_t i = 0; i < shards.size(); ++i) {
+      keeper_->Commit(std::move(shards[i]), [&, i](absl::StatusOr<bool> held) {
+        results[i] = std::move(held);
+        done.DecrementCount();
+      });
+    }
+    go_on->Notify();
+    done.Wait();
+    return results;
+  }
+
+  static constexpr int kThreads = 2;
   FaultyFileSystem files_;
   prometheus::Registry registry_;
   StoreMetrics metrics_{registry_};
@@ -115,6 +151,25 @@ TEST_F(SnapshotKeeperTest, AFailedCommitChangesNothing) {
   ASSERT_TRUE(Put(30, "b").ok());
   EXPECT_EQ(keeper_->Disk(), absl::OkStatus());
   EXPECT_EQ(keeper_->newest()->manifest().revision(), 2);
+}
+
+TEST_F(SnapshotKeeperTest, ARepeatedPutIsNotAcknowledgedBeforeTheManifestIsWritten) {
+  const auto put_thrice = [&] {
+    std::vector<std::unique_ptr<IncomingShard>> shards;
+    shards.push_back(Finished(30, "a"));
+    shards.push_back(Finished(30, "a"));
+    shards.push_back(Finished(30, "a", "other"));
+    return PutTogether(std::move(shards));
+  };
+  files_.Fail(Operation::kRename, "manifest", absl::InternalError("the disk broke"));
+  for (const auto& result : put_thrice()) EXPECT_TRUE(absl::IsInternal(result.status()));
+  EXPECT_EQ(keeper_->newest()->manifest().generation(), 0);
+  files_.Heal();
+  const auto results = put_thrice();
+  EXPECT_EQ(results[0], absl::StatusOr<bool>(false));
+  EXPECT_EQ(results[1], absl::StatusOr<bool>(true));
+  EXPECT_TRUE(absl::IsInvalidArgument(results[2].status()));
+  EXPECT_EQ(keeper_->newest()->manifest().shards_size(), 1);
 }
 
 }  // namespace
