@@ -16,6 +16,10 @@ void AddFlags(server::CommandLine& line, StoreOptions& options) {
                    absl::Hours(24),
                    "How long a generation waits, after its first shard, for the ingest "
                    "processes that handed in the one before");
+  line.AddDuration("--max-clock-skew", &options.max_clock_skew, absl::ZeroDuration(),
+                   absl::Hours(24),
+                   "How far ahead of this machine's clock a generation may begin; shards of "
+                   "later ones are refused");
 }
 
 }  // namespace qasino::store

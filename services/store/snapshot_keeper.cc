@@ -24,6 +24,11 @@ absl::Duration UntilEnd(int64_t generation, const google::protobuf::Duration& du
   return absl::FromUnixSeconds(generation) + absl::Seconds(duration.seconds()) - wall;
 }
 
+// For a message.
+std::string Shown(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
+}
+
 // For the sender of a shard: the disk is full, or it failed.
 absl::Status ForSender(const absl::Status& disk) {
   if (absl::IsResourceExhausted(disk)) return disk;
@@ -113,7 +118,18 @@ Catalogue SnapshotKeeper::Current() const {
 }
 
 absl::StatusOr<bool> SnapshotKeeper::Admit(const v1::ShardInfo& info) const {
-  return Current().Admit(info);
+  absl::StatusOr<bool> held = Current().Admit(info);
+  if (held.ok() && *held) return held;
+  const absl::Time now = options_.clock();
+  const absl::Time begins = absl::FromUnixSeconds(info.generation());
+  if (begins - now > options_.max_clock_skew) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "generation ", info.generation(), " (", Shown(begins), ") begins ",
+        absl::FormatDuration(absl::Trunc(begins - now, absl::Seconds(1))),
+        " after this store's clock (", Shown(now), "), more than the ",
+        absl::FormatDuration(options_.max_clock_skew), " of --max-clock-skew; is a clock wrong?"));
+  }
+  return held;
 }
 
 void SnapshotKeeper::Commit(std::unique_ptr<IncomingShard> shard, CommitDone done) {

@@ -36,6 +36,8 @@ class SnapshotKeeper {
   struct Options {
     int retain = 10;
     absl::Duration completeness_wait = absl::Seconds(2);
+    // A generation that begins further ahead of the time of day is refused.
+    absl::Duration max_clock_skew = absl::Minutes(10);
     // How often on_tick is called, and a failing disk tried again.
     absl::Duration tick = absl::Seconds(5);
     // The time of day, for what is written; and one that never steps, for waiting.
@@ -63,7 +65,8 @@ class SnapshotKeeper {
   SnapshotKeeper(const SnapshotKeeper&) = delete;
   SnapshotKeeper& operator=(const SnapshotKeeper&) = delete;
 
-  // As Catalogue::Admit.
+  // As Catalogue::Admit; and INVALID_ARGUMENT for a generation that begins too far ahead,
+  // which would be the newest for as long.
   absl::StatusOr<bool> Admit(const v1::ShardInfo& info) const;
 
   // Takes a finished shard in. `done` is called once, on a worker, when it is on the

@@ -37,6 +37,9 @@ absl::Status CheckOptions(const StoreOptions& options) {
   status.Update(check(options.completeness_wait >= absl::ZeroDuration() &&
                           options.completeness_wait <= absl::Hours(24),
                       "the wait for completeness is not from 0 to 24 hours"));
+  status.Update(check(
+      options.max_clock_skew >= absl::ZeroDuration() && options.max_clock_skew <= absl::Hours(24),
+      "the largest difference of clocks is not from 0 to 24 hours"));
   status.Update(check(options.progress_interval > absl::ZeroDuration(),
                       "the interval of progress messages is not positive"));
   status.Update(
@@ -106,6 +109,7 @@ absl::StatusOr<std::unique_ptr<StorePart>> StorePart::Create(const StoreOptions&
   SnapshotKeeper::Options keeping;
   keeping.retain = static_cast<int>(options.retain);
   keeping.completeness_wait = options.completeness_wait;
+  keeping.max_clock_skew = options.max_clock_skew;
   keeping.tick = options.progress_interval;
   keeping.clock = options.clock ? options.clock : absl::Now;
   keeping.steady_clock = calls.steady_clock;

@@ -30,6 +30,9 @@ struct StoreOptions {
   // --completeness-wait: how long a generation waits, after its first shard, for the
   // ingest processes that are expected. Not negative.
   absl::Duration completeness_wait = absl::Seconds(2);
+  // --max-clock-skew: how far ahead of this store's clock a generation may begin; shards
+  // of later ones are refused. 0 to 24 hours.
+  absl::Duration max_clock_skew = absl::Minutes(10);
 
   // How often watchers are told that the watch lives, and a failed disk is tried again.
   absl::Duration progress_interval = absl::Seconds(5);

@@ -239,6 +239,7 @@ class StoreTest : public ::testing::Test {
 
   FaultyFileSystem files_;
   std::atomic<int64_t> steady_seconds_ = 1'000;  // of the test that sets this clock
+  std::atomic<int64_t> wall_seconds_ = 0;        // likewise
   StoreOptions options_;
   std::unique_ptr<prometheus::Registry> registry_;
   std::unique_ptr<StorePart> part_;
@@ -490,6 +491,32 @@ TEST_F(StoreTest, BadUploadsAreRefusedAndLeaveNothing) {
   EXPECT_TRUE(Put(info, "12345").ok());
 }
 
+TEST_F(StoreTest, AShardOfTheFarFutureIsRefused) {
+  wall_seconds_ = 1'800'000'000;
+  options_.clock = [this] { return absl::FromUnixSeconds(wall_seconds_); };
+  Restart();
+  const grpc::Status status = Put(TestShard(4'102'444'800, "a"), "bytes");
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(status.error_message(),
+            "generation 4102444800 (2100-01-01T00:00:00Z) begins 639568h after this store's clock "
+            "(2027-01-15T08:00:00Z), more than the 10m of --max-clock-skew; is a clock wrong?");
+  EXPECT_EQ(Metric("qasino_store_shards_refused_total", "invalid"), 1);
+  EXPECT_EQ(Put(TestShard(1'800'000'601, "a"), "bytes").error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(Generations(), ElementsAre());
+  PutOk(1'800'000'600, "a");
+
+  options_.max_clock_skew = absl::ZeroDuration();
+  Restart();
+  EXPECT_FALSE(Put(TestShard(1'800'000'001, "b"), "bytes").ok());
+  PutOk(1'800'000'000, "b");
+  // What is held may be put again, even if the clock has gone back.
+  wall_seconds_ = 1'000;
+  bool held = false;
+  EXPECT_TRUE(Put(TestShard(1'800'000'600, "a"), "bytes", &held).ok());
+  EXPECT_TRUE(held);
+}
+
 TEST_F(StoreTest, HeldWithOtherBytesIsRefused) {
   PutOk(30, "a");
   const grpc::Status status = Put(TestShard(30, "a", "other"), "other");
@@ -726,6 +753,8 @@ TEST(StoreOptionsTest, WhatIsOutOfRangeIsNamed) {
   EXPECT_TRUE(absl::IsInvalidArgument(create([](auto& options) { options.max_shard_bytes = 0; })));
   EXPECT_TRUE(absl::IsInvalidArgument(
       create([](auto& options) { options.completeness_wait = absl::Seconds(-1); })));
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      create([](auto& options) { options.max_clock_skew = absl::Hours(25); })));
 }
 
 }  // namespace
