@@ -166,6 +166,8 @@ class PutShard : public grpc::ServerReadReactor<Request>, public Stream {
       return Invalid(absl::StrCat("a chunk begins at byte ", chunk.offset(), " where byte ",
                                   shard_->size(), " should follow"));
     }
+    // It would begin the idle time anew without bringing the end nearer.
+    if (chunk.data().empty()) return Invalid("a chunk has no bytes");
     if (chunk.data().size() > kMaxChunkBytes) {
       return Invalid(absl::StrCat("a chunk has ", chunk.data().size(), " bytes, more than the ",
                                   kMaxChunkBytes, " allowed"));

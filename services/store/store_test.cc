@@ -517,6 +517,14 @@ TEST_F(StoreTest, AShardOfTheFarFutureIsRefused) {
   EXPECT_TRUE(held);
 }
 
+TEST_F(StoreTest, EmptyChunksDoNotKeepAnUploadAlive) {
+  const v1::ShardInfo info = TestShard(30, "a", "12345");
+  const grpc::Status status = Upload(*stub_).Info(info).Chunk(0, "12").Chunk(2, "").End();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("a chunk has no bytes"));
+  EXPECT_TRUE(Eventually([&] { return Incoming() == 0; }));
+}
+
 TEST_F(StoreTest, HeldWithOtherBytesIsRefused) {
   PutOk(30, "a");
   const grpc::Status status = Put(TestShard(30, "a", "other"), "other");
