@@ -49,7 +49,7 @@ Cursor::Cursor(Snapshot::Connection connection, CursorOptions options,
     : options_(std::move(options)),
       connection_(std::move(connection)),
       guard_(connection_.sandbox(), options_.deadline, options_.deadline_words,
-             options_.memory_bytes, cancelled) {}
+             options_.memory_bytes, options_.memory_pool, cancelled) {}
 
 Cursor::~Cursor() {
   QueryGuard::Scope running(guard_);
@@ -161,7 +161,8 @@ absl::Status Cursor::FillRows(v1::QueryResponse& response) {
                       options_.max_rows));
       break;
     }
-    writer.Append(statement_.get());
+    status = writer.Append(statement_.get());
+    if (!status.ok()) break;
     ++rows_;
   }
   if (writer.rows() == 0) response.clear_batch();

@@ -14,6 +14,7 @@
 #include "services/query/sandbox.h"
 #include "services/query/snapshot.h"
 #include "services/sqlite/database.h"
+#include "services/sqlite/memory_budget.h"
 
 namespace qasino::query {
 
@@ -28,6 +29,8 @@ struct CursorOptions {
   uint64_t max_rows = 0;
   // What SQLite may allocate for it.
   int64_t memory_bytes = 256 << 20;
+  // What it may allocate for all queries together; outlives the cursor. Null: no bound.
+  sqlite::MemoryPool* memory_pool = nullptr;
   // A batch ends when it is about so large.
   int64_t batch_bytes = 128 << 10;
 };

@@ -152,6 +152,40 @@ TEST_F(CursorTest, Parameters) {
   EXPECT_EQ(Run(request).status.code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST_F(CursorTest, TheDeepestExpansionThatFitsEndsWell) {
+  // Each expression is expanded into the next by recursion.
+  std::string sql = "WITH a0 AS (SELECT 1)";
+  int links = 0;
+  while (sql.size() < kMaxSqlBytes - 100) {
+    ++links;
+    sql += fmt::format(",a{} AS (SELECT*FROM a{})", links, links - 1);
+  }
+  sql += fmt::format(" SELECT * FROM a{}", links);
+  Run(sql);
+  EXPECT_EQ(Run("SELECT * FROM t").rows, 5000u);
+  EXPECT_EQ(Run(sql + std::string(200, ' ')).status.code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(CursorTest, ARowOfManyLargeParametersIsRefused) {
+  v1::QueryRequest request;
+  std::string sql = "SELECT ?1";
+  for (int i = 0; i < 500; ++i) sql += ",?1";
+  request.set_sql(sql);
+  request.add_parameters()->set_blob(std::string(20 << 20, 'x'));
+  const Answer answer = Run(request);
+  EXPECT_EQ(answer.status.code(), absl::StatusCode::kResourceExhausted) << answer.status;
+  EXPECT_EQ(answer.rows, 0u);
+}
+
+TEST_F(CursorTest, ARowThatMemoryDoesNotSufficeForIsNotSentInPart) {
+  const Answer answer = Run(
+      "SELECT zeroblob(6000000), zeroblob(6000000), zeroblob(6000000), zeroblob(6000000), "
+      "zeroblob(6000000), zeroblob(6000000), zeroblob(6000000), zeroblob(6000000)",
+      {.memory_bytes = 32 << 20});
+  EXPECT_EQ(answer.status.code(), absl::StatusCode::kResourceExhausted) << answer.status;
+  EXPECT_EQ(answer.rows, 0u);
+}
+
 TEST_F(CursorTest, OnlyReadingIsAllowed) {
   for (const char* sql : {"INSERT INTO t VALUES (1, 'x')",
                           "DELETE FROM t",

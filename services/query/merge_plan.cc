@@ -25,8 +25,12 @@ bool MergeIn(const v1::TableInfo& info, int shard, MergedTable& table) {
   TableSource source{.shard = shard, .name = info.name()};
   source.columns.resize(table.columns.size());
   for (const v1::ColumnInfo& column : info.columns()) {
-    auto [known, is_new] =
-        position.try_emplace(absl::AsciiStrToLower(column.name()), table.columns.size());
+    const std::string key = absl::AsciiStrToLower(column.name());
+    if (table.columns.size() >= kMostColumns && !position.contains(key)) {
+      ++table.columns_left_out;
+      continue;
+    }
+    auto [known, is_new] = position.try_emplace(key, table.columns.size());
     if (is_new) {
       table.columns.push_back(column);
       source.columns.emplace_back();

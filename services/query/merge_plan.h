@@ -13,8 +13,11 @@
 //
 // The merged columns of a table are the union of its shards' columns, in the order of
 // the shards and then of first sight; a column has the type that the first shard gives
-// it. A static table is hidden by a published one of the same name.
+// it. A static table is hidden by a published one of the same name. Past kMostColumns, which
+// is what SQLite can have in a table, further columns are left out.
 namespace qasino::query {
+
+inline constexpr size_t kMostColumns = 2000;
 
 // How SQL reaches a merged table.
 enum class Access {
@@ -26,6 +29,8 @@ enum class Access {
   // Its rows are copied into one table when the snapshot is built: types differ, so that
   // cells must be converted; or a shard cannot be attached, because SQLite attaches ten.
   kCopy,
+  // It could not be copied, and is not there.
+  kLeftOut,
 };
 
 // Where some of a merged table's rows are.
@@ -44,6 +49,8 @@ struct MergedTable {
   std::vector<TableSource> sources;
   Access access = Access::kInPlace;
   bool is_static = false;
+  // Columns that are not there because there are too many.
+  int64_t columns_left_out = 0;
   int64_t rows = 0;
   int64_t updates = 0;
   // Unix time of the last publish.

@@ -24,6 +24,7 @@
 #include "services/server/log.h"
 #include "services/server/machine_name.h"
 #include "services/server/worker_pool.h"
+#include "services/sqlite/memory_budget.h"
 
 namespace qasino::query {
 namespace {
@@ -124,6 +125,7 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
       : options_(options),
         timeout_words_(fmt::format("{} (--query-timeout)", absl::FormatDuration(options.timeout))),
         metrics_(registry),
+        memory_(options.max_total_query_memory),
         pool_("query", static_cast<int>(options.threads), static_cast<size_t>(options.max_queries)),
         watcher_(std::move(store), WatcherOptions()),
         janitor_([this] { EndStuckCalls(); }) {}
@@ -151,6 +153,7 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
     }
     environment.limits.max_rows = static_cast<uint64_t>(options_.max_rows);
     environment.limits.memory_bytes = options_.max_query_memory;
+    environment.limits.memory_pool = &memory_;
     environment.run = [this](std::function<void()> task) {
       return pool_.Submit(std::move(task)).ok();
     };
@@ -274,6 +277,7 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
 
   // These synchronise themselves.
   Metrics metrics_;
+  sqlite::MemoryPool memory_;
   std::atomic<int64_t> received_ = 0;
   std::atomic<int64_t> completed_ = 0;
   std::atomic<int64_t> errors_ = 0;

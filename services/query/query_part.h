@@ -31,6 +31,8 @@ struct QueryOptions {
   int64_t max_rows = 1'000'000;
   // --max-query-memory: what SQLite may allocate for one query.
   int64_t max_query_memory = 256 << 20;
+  // --max-total-query-memory: what it may allocate for all queries together.
+  int64_t max_total_query_memory = int64_t{2} << 30;
   // --max-queries: more at once, running or waiting, are refused.
   int64_t max_queries = 1024;
   // --query-threads: queries that run at the same time. More than there are cores, so

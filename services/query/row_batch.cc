@@ -1,5 +1,6 @@
 #include "services/query/row_batch.h"
 
+#include <fmt/format.h>
 #include <google/protobuf/stubs/common.h>
 
 namespace qasino::query {
@@ -10,14 +11,40 @@ bool IsUtf8(std::string_view bytes) {
                                                              static_cast<int>(bytes.size()));
 }
 
-RowBatchWriter::RowBatchWriter(v1::RowBatch& batch, int columns) : batch_(batch) {
+RowBatchWriter::RowBatchWriter(v1::RowBatch& batch, int columns) : batch_(batch), bytes_(columns) {
   columns_.reserve(columns);
   for (int i = 0; i < columns; ++i) columns_.push_back(batch_.add_columns());
 }
 
-void RowBatchWriter::Append(sqlite3_stmt* statement) {
+absl::Status RowBatchWriter::Append(sqlite3_stmt* statement) {
+  if (absl::Status status = ReadBytes(statement); !status.ok()) return status;
   for (int i = 0; i < static_cast<int>(columns_.size()); ++i) AppendCell(statement, i);
   batch_.set_rows(batch_.rows() + 1);
+  return absl::OkStatus();
+}
+
+// What can fail comes first, so that no part of a row is added.
+absl::Status RowBatchWriter::ReadBytes(sqlite3_stmt* statement) {
+  int64_t row_bytes = 0;
+  for (int i = 0; i < static_cast<int>(columns_.size()); ++i) {
+    const int type = sqlite3_column_type(statement, i);
+    if (type != SQLITE_TEXT && type != SQLITE_BLOB) continue;
+    const void* data = type == SQLITE_TEXT
+                           ? static_cast<const void*>(sqlite3_column_text(statement, i))
+                           : sqlite3_column_blob(statement, i);
+    const int size = sqlite3_column_bytes(statement, i);
+    // An empty blob has no address either.
+    if (data == nullptr && (type == SQLITE_TEXT || size > 0)) {
+      return absl::ResourceExhaustedError("no memory for a value of the result");
+    }
+    bytes_[i] = {static_cast<const char*>(data), static_cast<size_t>(data == nullptr ? 0 : size)};
+    row_bytes += size;
+  }
+  if (row_bytes > kMaxRowBytes) {
+    return absl::ResourceExhaustedError(fmt::format(
+        "a row of the result has {} bytes; the limit is {} MiB", row_bytes, kMaxRowBytes >> 20));
+  }
+  return absl::OkStatus();
 }
 
 void RowBatchWriter::AppendCell(sqlite3_stmt* statement, int index) {
@@ -37,28 +64,22 @@ void RowBatchWriter::AppendCell(sqlite3_stmt* statement, int index) {
       kind = v1::REAL;
       size_bytes_ += 8;
       break;
-    case SQLITE_TEXT: {
-      const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(statement, index));
-      const size_t size = sqlite3_column_bytes(statement, index);
-      if (data == nullptr) break;  // no memory; the next step says so
-      if (IsUtf8({data, size})) {
-        column.add_texts(data, size);
+    case SQLITE_TEXT:
+      if (IsUtf8(bytes_[index])) {
+        column.add_texts(bytes_[index].data(), bytes_[index].size());
         kind = v1::TEXT;
       } else {
-        column.add_blobs(data, size);
+        column.add_blobs(bytes_[index].data(), bytes_[index].size());
         kind = v1::BLOB;
       }
-      size_bytes_ += static_cast<int64_t>(size) + 2;
+      size_bytes_ += static_cast<int64_t>(bytes_[index].size()) + 2;
       break;
-    }
-    case SQLITE_BLOB: {
-      const auto* data = static_cast<const char*>(sqlite3_column_blob(statement, index));
-      const size_t size = sqlite3_column_bytes(statement, index);
-      column.add_blobs(data == nullptr ? "" : data, size);
+    case SQLITE_BLOB:
+      column.add_blobs(bytes_[index].data() == nullptr ? "" : bytes_[index].data(),
+                       bytes_[index].size());
       kind = v1::BLOB;
-      size_bytes_ += static_cast<int64_t>(size) + 2;
+      size_bytes_ += static_cast<int64_t>(bytes_[index].size()) + 2;
       break;
-    }
     default:
       break;
   }

@@ -14,7 +14,7 @@ v1::RowBatch Batch(const std::string& sql) {
   sqlite::Statement statement = *database.Prepare(sql);
   v1::RowBatch batch;
   RowBatchWriter writer(batch, statement.ColumnCount());
-  while (*statement.Step()) writer.Append(statement.get());
+  while (*statement.Step()) EXPECT_TRUE(writer.Append(statement.get()).ok());
   return batch;
 }
 
@@ -51,6 +51,21 @@ TEST(RowBatch, TextThatIsNotUtf8TravelsAsABlob) {
   const v1::RowBatch batch = Batch("SELECT CAST(x'ff41' AS TEXT) UNION ALL SELECT 'é'");
   EXPECT_EQ(batch.columns(0).kinds(), std::string("\4\3", 2));
   EXPECT_EQ(batch.columns(0).blobs(0), "\xff\x41");
+}
+
+TEST(RowBatch, ARowOverTheLimitIsRefusedWhole) {
+  sqlite::Database database = *sqlite::Database::OpenInMemory();
+  std::string sql = "SELECT 1";
+  for (int i = 0; i < 10; ++i) sql += ", ?1";
+  sqlite::Statement statement = *database.Prepare(sql);
+  const std::string blob(10 << 20, 'x');
+  statement.BindBlob(1, blob);
+  ASSERT_TRUE(*statement.Step());
+  v1::RowBatch batch;
+  RowBatchWriter writer(batch, statement.ColumnCount());
+  EXPECT_EQ(writer.Append(statement.get()).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(batch.rows(), 0u);
+  for (const v1::Column& column : batch.columns()) EXPECT_EQ(column.ByteSizeLong(), 0u);
 }
 
 TEST(IsUtf8, KnowsWhatIsWellFormed) {

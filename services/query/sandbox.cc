@@ -158,12 +158,13 @@ absl::StatusOr<sqlite::Statement> Sandbox::Prepare(std::string_view sql) {
 }
 
 QueryGuard::QueryGuard(Sandbox& sandbox, absl::Time deadline, std::string deadline_words,
-                       int64_t memory_bytes, const std::atomic<bool>* cancelled)
+                       int64_t memory_bytes, sqlite::MemoryPool* pool,
+                       const std::atomic<bool>* cancelled)
     : sandbox_(sandbox),
       deadline_(deadline),
       deadline_words_(std::move(deadline_words)),
       cancelled_(cancelled),
-      budget_(memory_bytes) {
+      budget_(memory_bytes, pool) {
   sqlite3_progress_handler(sandbox_.database().get(), kStepsBetweenChecks, &QueryGuard::Progress,
                            this);
 }
@@ -191,6 +192,12 @@ absl::Status QueryGuard::Explain(const absl::Status& status) const {
   if (status.code() == absl::StatusCode::kCancelled) {
     absl::Status reason = Check();
     return reason.ok() ? status : reason;
+  }
+  if (budget_.pool_exceeded()) {
+    return absl::ResourceExhaustedError(
+        fmt::format("the queries that run now need more memory together than {} MiB "
+                    "(--max-total-query-memory); try again",
+                    budget_.pool()->limit() >> 20));
   }
   if (budget_.exceeded()) {
     return absl::ResourceExhaustedError(fmt::format(

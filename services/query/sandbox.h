@@ -16,8 +16,10 @@ namespace qasino::query {
 
 // The longest value, in bytes, that a statement may make.
 inline constexpr int kMaxValueBytes = 32 << 20;
-// The longest statement, in bytes.
-inline constexpr int kMaxSqlBytes = 1 << 20;
+// The longest statement, in bytes. SQLite expands common table expressions into each other
+// by recursion and does not ask about time while it prepares: at this length the worst
+// takes about a second and a quarter of a thread's stack.
+inline constexpr int kMaxSqlBytes = 128 << 10;
 
 // A connection behind the authorizer. Movable never: SQLite holds its address.
 //
@@ -54,9 +56,10 @@ class Sandbox {
 class QueryGuard {
  public:
   // `deadline_words` names the limit in the message, e.g. "--query-timeout 30s".
-  // `cancelled` may be set by any thread and must outlive the guard, as must the sandbox.
+  // `pool`, where there is one, bounds all queries together. `cancelled` may be set by any
+  // thread; it and the pool must outlive the guard, as must the sandbox.
   QueryGuard(Sandbox& sandbox, absl::Time deadline, std::string deadline_words,
-             int64_t memory_bytes, const std::atomic<bool>* cancelled);
+             int64_t memory_bytes, sqlite::MemoryPool* pool, const std::atomic<bool>* cancelled);
   ~QueryGuard();
   QueryGuard(const QueryGuard&) = delete;
   QueryGuard& operator=(const QueryGuard&) = delete;

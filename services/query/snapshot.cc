@@ -31,6 +31,7 @@ absl::StatusOr<std::shared_ptr<const Snapshot>> Snapshot::Build(
   info.set_complete(manifest.complete());
   info.set_identity(facts.identity);
   if (manifest.has_committed_at()) *info.mutable_committed_at() = manifest.committed_at();
+  snapshot->faults_ = std::move(built->faults);
   snapshot->shards_ = std::move(shards);
   snapshot->main_ = std::move(built->main);
 
@@ -38,6 +39,13 @@ absl::StatusOr<std::shared_ptr<const Snapshot>> Snapshot::Build(
     if (shard < kMostAttached) snapshot->attached_.push_back(shard);
   }
   for (const MergedTable& table : built->tables) {
+    if (table.access == Access::kLeftOut) {
+      // Without it the name would mean the part of the table that is in the first shard.
+      fmt::format_to(std::back_inserter(snapshot->views_),
+                     "CREATE TEMP VIEW {} AS SELECT * FROM {};\n", sqlite::QuoteName(table.name),
+                     sqlite::QuoteName(
+                         fmt::format("{} could not be merged; see the server's log", table.name)));
+    }
     if (table.access != Access::kView) continue;
     fmt::format_to(std::back_inserter(snapshot->views_), "CREATE TEMP VIEW {} AS ",
                    sqlite::QuoteName(table.name));

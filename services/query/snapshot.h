@@ -53,6 +53,8 @@ class Snapshot : public std::enable_shared_from_this<Snapshot> {
 
   const v1::SnapshotInfo& info() const { return info_; }
   const std::vector<std::shared_ptr<const ShardImage>>& shards() const { return shards_; }
+  // What could not be merged as it should, in words; only the tables named are affected.
+  const std::vector<std::string>& faults() const { return faults_; }
   // Bytes of the shards and of what was built beside them.
   int64_t size_bytes() const;
 
@@ -82,6 +84,7 @@ class Snapshot : public std::enable_shared_from_this<Snapshot> {
 
   // Constant after Build.
   v1::SnapshotInfo info_;
+  std::vector<std::string> faults_;
   std::vector<std::shared_ptr<const ShardImage>> shards_;
   // The internal tables, and the merged tables that had to be copied.
   sqlite::Image main_;

@@ -144,7 +144,7 @@ class Builder {
     absl::Status status = database_.Execute(
         "CREATE INDEX temp.by_pair ON publishes (tablename, identity, shard);"
         "INSERT INTO temp.repeated SELECT shard, tablename, first_rowid, "
-        "first_rowid + nr_rows - 1 FROM temp.publishes AS later WHERE EXISTS ("
+        "first_rowid + nr_rows - 1 FROM temp.publishes AS later WHERE nr_rows > 0 AND EXISTS ("
         "SELECT 1 FROM temp.publishes AS earlier WHERE earlier.tablename = later.tablename "
         "AND earlier.identity = later.identity AND earlier.shard < later.shard);"
         "CREATE INDEX temp.by_row ON repeated (shard, tablename, first);");
@@ -168,9 +168,14 @@ class Builder {
   absl::Status CopyTables() {
     absl::flat_hash_map<int, std::vector<std::pair<MergedTable*, const TableSource*>>> work;
     for (MergedTable& table : built_.tables) {
+      if (table.columns_left_out > 0) {
+        built_.faults.push_back(fmt::format("table {}: {} columns are left out; a table has {}",
+                                            table.name, table.columns_left_out, kMostColumns));
+      }
       if (table.access != Access::kCopy) continue;
       if (absl::Status status = database_.Execute(CreateTable(table, "main")); !status.ok()) {
-        return status;
+        LeaveOut(table, status);
+        continue;
       }
       table.rows = 0;
       for (const TableSource& source : table.sources) {
@@ -181,13 +186,29 @@ class Builder {
       if (!work.contains(shard)) continue;
       absl::Status status = WithShard(shard, [this, &tables = work[shard]] {
         for (auto [table, source] : tables) {
-          if (absl::Status status = CopyRows(*table, *source); !status.ok()) return status;
+          if (table->access != Access::kCopy) continue;
+          if (absl::Status status = CopyRows(*table, *source); !status.ok()) {
+            LeaveOut(*table, status);
+          }
         }
         return absl::OkStatus();
       });
       if (!status.ok()) return status;
     }
+    for (const MergedTable& table : built_.tables) {
+      if (table.access != Access::kLeftOut) continue;
+      static_cast<void>(database_.Execute(
+          fmt::format("DROP TABLE IF EXISTS main.{}", sqlite::QuoteName(table.name))));
+    }
     return absl::OkStatus();
+  }
+
+  // One table that cannot be merged must not keep all others from being seen.
+  void LeaveOut(MergedTable& table, const absl::Status& status) {
+    table.access = Access::kLeftOut;
+    table.rows = 0;
+    built_.faults.push_back(
+        fmt::format("table {} is left out: {}", table.name, std::string(status.message())));
   }
 
   absl::Status CopyRows(MergedTable& table, const TableSource& source) {

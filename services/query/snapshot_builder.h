@@ -26,6 +26,9 @@ struct BuiltSnapshot {
   std::vector<MergedTable> tables;
   // A database with the internal tables and the tables with Access::kCopy.
   sqlite::Image main;
+  // What could not be merged as it should, in words for the log. Only the tables named are
+  // affected; one that is left out is a view whose use says why.
+  std::vector<std::string> faults;
   // Distinct identities that published, the servers' own not counted.
   int64_t publishers = 0;
 };

@@ -133,6 +133,27 @@ TEST(Snapshot, MoreShardsThanSqliteAttaches) {
   EXPECT_EQ(snapshot->info().publishers(), 25);
 }
 
+TEST(Snapshot, ATableThatCannotBeMergedHarmsNoOther) {
+  // Two ingest processes took 1,500 columns each, of which one is disputed.
+  Shards shards;
+  for (int shard = 0; shard < 2; ++shard) {
+    std::vector<std::string> columns = {shard == 0 ? "disputed INTEGER" : "disputed TEXT"};
+    for (int i = 1; i < 1500; ++i) columns.push_back(fmt::format("c{}_{} INTEGER", shard, i));
+    shards.push_back(FakeShard(fmt::format("s{}", shard), 60)
+                         .Table("wide", columns)
+                         .Table("fine", {"x INTEGER"})
+                         .Publish(fmt::format("h{}", shard), "fine", {std::to_string(shard)})
+                         .Seal());
+  }
+  const auto snapshot = Build(shards);
+  EXPECT_EQ(Rows(*snapshot, "SELECT x FROM fine"), (Expected{"0", "1"}));
+  EXPECT_EQ(Rows(*snapshot, "SELECT count(*) FROM qasino_server_columns WHERE tablename = 'wide'"),
+            Expected{"2000"});
+  EXPECT_EQ(Rows(*snapshot, "SELECT count(*) FROM wide"), Expected{"0"});
+  ASSERT_EQ(snapshot->faults().size(), 1u);
+  EXPECT_EQ(snapshot->faults()[0], "table wide: 999 columns are left out; a table has 2000");
+}
+
 TEST(Snapshot, AStaticTableIsHiddenByAPublishedOne) {
   const auto fixed = FakeShard("static", 0)
                          .Kind(v1::STATIC)

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "absl/random/random.h"
@@ -16,8 +17,8 @@ namespace qasino::query {
 namespace {
 
 constexpr char kPart[] = "query";
-// A shard's transfer that stands still for longer is given up and tried again.
-constexpr absl::Duration kFetchTimeout = absl::Minutes(2);
+// One attempt at a shard's transfer; the next goes on where it ended.
+constexpr absl::Duration kAttempt = absl::Minutes(1);
 
 absl::Status FromGrpc(const grpc::Status& status) {
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
@@ -168,6 +169,9 @@ absl::Status SnapshotWatcher::Load(const v1::Manifest& manifest) {
       Snapshot::Build(manifest, std::move(shards), options_.facts());
   if (!snapshot.ok()) return snapshot.status();
   const std::shared_ptr<const Snapshot> placed = *snapshot;
+  for (const std::string& fault : placed->faults()) {
+    log::Warn(kPart, "not merged", {{"generation", manifest.generation()}, {"fault", fault}});
+  }
   std::shared_ptr<const Snapshot> last = placed;
   {
     absl::MutexLock lock(&mutex_);
@@ -191,43 +195,59 @@ absl::StatusOr<std::shared_ptr<const ShardImage>> SnapshotWatcher::Fetch(
     const v1::Manifest& manifest, const v1::ShardInfo& info) {
   auto image = std::make_shared<ShardImage>();
   image->info = info;
-  // new without initialisation: each byte is written once, by the transfer.
-  image->bytes.reset(new char[info.size_bytes()]);
-  const auto fault = [&info](std::string_view what) {
-    return absl::DataLossError(fmt::format("shard {}: {}", info.shard_id(), what));
-  };
+  // Without initialisation: each byte is written once, by the transfer.
+  image->bytes.reset(new (std::nothrow) char[info.size_bytes()]);
+  if (image->bytes == nullptr) {
+    return absl::ResourceExhaustedError(
+        fmt::format("no memory for shard {} of {} bytes", info.shard_id(), info.size_bytes()));
+  }
+  uint64_t received = 0;
+  while (received < info.size_bytes()) {
+    const uint64_t before = received;
+    const absl::Status status = FetchFrom(manifest.generation(), *image, &received);
+    if (!status.ok() && received == before) return status;
+    if (absl::IsDataLoss(status)) return status;
+    if (status.ok() && received < info.size_bytes()) {
+      return absl::DataLossError(fmt::format("shard {}: its bytes ended early", info.shard_id()));
+    }
+  }
+  if (XXH3_64bits(image->bytes.get(), received) != info.xxh3()) {
+    return absl::DataLossError(
+        fmt::format("shard {}: its bytes do not have the checksum", info.shard_id()));
+  }
+  return image;
+}
 
+absl::Status SnapshotWatcher::FetchFrom(int64_t generation, const ShardImage& image,
+                                        uint64_t* received) {
+  const uint64_t size = image.info.size_bytes();
   grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + kFetchTimeout));
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kAttempt));
   v1::GetShardRequest request;
-  request.set_generation(manifest.generation());
-  request.set_shard_id(info.shard_id());
+  request.set_generation(generation);
+  request.set_shard_id(image.info.shard_id());
+  request.set_offset(*received);
   if (!Enter(&context)) return absl::CancelledError("stopping");
   std::unique_ptr<v1::SnapshotStore::Stub> stub = v1::SnapshotStore::NewStub(store_);
   auto reader = stub->GetShard(&context, request);
   v1::GetShardResponse response;
-  uint64_t received = 0;
   absl::Status wrong;
-  while (wrong.ok() && reader->Read(&response)) {
+  while (reader->Read(&response)) {
     if (!response.has_chunk()) continue;
     const v1::ShardChunk& chunk = response.chunk();
-    if (chunk.offset() != received || chunk.data().size() > info.size_bytes() - received) {
-      wrong = fault("its bytes came out of order, or too many");
+    if (chunk.offset() != *received || chunk.data().size() > size - *received) {
+      wrong = absl::DataLossError(
+          fmt::format("shard {}: its bytes came out of order, or too many", image.info.shard_id()));
       break;
     }
-    std::memcpy(image->bytes.get() + received, chunk.data().data(), chunk.data().size());
-    received += chunk.data().size();
+    std::memcpy(image.bytes.get() + *received, chunk.data().data(), chunk.data().size());
+    *received += chunk.data().size();
   }
   if (!wrong.ok()) context.TryCancel();
   const grpc::Status finished = reader->Finish();
   Leave(&context);
   if (!wrong.ok()) return wrong;
-  if (!finished.ok()) return FromGrpc(finished);
-  if (received != info.size_bytes()) return fault("its bytes ended early");
-  if (XXH3_64bits(image->bytes.get(), received) != info.xxh3()) {
-    return fault("its bytes do not have the checksum");
-  }
-  return image;
+  return finished.ok() ? absl::OkStatus() : FromGrpc(finished);
 }
 
 }  // namespace qasino::query

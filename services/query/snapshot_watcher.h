@@ -61,6 +61,8 @@ class SnapshotWatcher {
   absl::Status Load(const v1::Manifest& manifest);
   absl::StatusOr<std::shared_ptr<const ShardImage>> Fetch(const v1::Manifest& manifest,
                                                           const v1::ShardInfo& info);
+  // Receives from *received on, which grows by what came.
+  absl::Status FetchFrom(int64_t generation, const ShardImage& image, uint64_t* received);
   // Makes the context the one that Stop cancels; false when stopping already.
   bool Enter(grpc::ClientContext* context) ABSL_LOCKS_EXCLUDED(mutex_);
   void Leave(grpc::ClientContext* context) ABSL_LOCKS_EXCLUDED(mutex_);

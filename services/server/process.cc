@@ -496,4 +496,6 @@ int Process::Run() {
 
 void Process::RequestShutdown() { state_->end.Wake(); }
 
+void Process::Close() { state_->Close(absl::InfinitePast()); }
+
 }  // namespace qasino::server

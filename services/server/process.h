@@ -70,6 +70,10 @@ class Process {
   // Ends Run as SIGTERM does, also one that is yet to be called. From any thread.
   void RequestShutdown();
 
+  // Closes every port at once, without draining, as a failed Serve does. For a main that
+  // cannot go on: after it, parts may be destroyed before the process.
+  void Close();
+
  private:
   struct State;
   explicit Process(std::unique_ptr<State> state);

@@ -10,15 +10,14 @@ namespace {
 
 thread_local MemoryBudget* current_budget = nullptr;
 
+constexpr int64_t kStepBytes = 1 << 20;
+
 }  // namespace
 
 // SQLite's allocation functions. What glibc really hands out is what counts.
 struct Allocator {
   static bool Allow(int64_t more) {
-    MemoryBudget* budget = current_budget;
-    if (budget == nullptr || budget->used_ + more <= budget->limit_) return true;
-    budget->exceeded_ = true;
-    return false;
+    return current_budget == nullptr || current_budget->Allow(more);
   }
 
   static void Count(int64_t change) {
@@ -50,6 +49,28 @@ struct Allocator {
   static int Initialize(void*) { return SQLITE_OK; }
   static void Shutdown(void*) {}
 };
+
+bool MemoryPool::Take(int64_t bytes) {
+  if (used_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= limit_) return true;
+  GiveBack(bytes);
+  return false;
+}
+
+bool MemoryBudget::Allow(int64_t more) {
+  const int64_t wanted = used_ + more;
+  if (wanted > limit_) {
+    exceeded_ = true;
+    return false;
+  }
+  if (pool_ == nullptr || wanted <= taken_) return true;
+  const int64_t step = (wanted - taken_ + kStepBytes - 1) / kStepBytes * kStepBytes;
+  if (!pool_->Take(step)) {
+    exceeded_ = pool_exceeded_ = true;
+    return false;
+  }
+  taken_ += step;
+  return true;
+}
 
 MemoryBudget::Scope::Scope(MemoryBudget& budget) : outer_(current_budget) {
   current_budget = &budget;

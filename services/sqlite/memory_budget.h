@@ -1,10 +1,30 @@
 #ifndef QASINO_SERVICES_SQLITE_MEMORY_BUDGET_H_
 #define QASINO_SERVICES_SQLITE_MEMORY_BUDGET_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
 namespace qasino::sqlite {
+
+// A bound on what several budgets use together. Thread-safe; outlives them.
+class MemoryPool {
+ public:
+  explicit MemoryPool(int64_t bytes) : limit_(bytes) {}
+  MemoryPool(const MemoryPool&) = delete;
+  MemoryPool& operator=(const MemoryPool&) = delete;
+
+  int64_t limit() const { return limit_; }
+  int64_t used() const { return used_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class MemoryBudget;
+  bool Take(int64_t bytes);
+  void GiveBack(int64_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
+
+  const int64_t limit_;
+  std::atomic<int64_t> used_ = 0;
+};
 
 // A bound on what SQLite allocates for one piece of work. SQLite itself has only one
 // for the whole process, which a single query could use up for all.
@@ -21,12 +41,20 @@ namespace qasino::sqlite {
 // is given back, also when it was allocated outside.
 class MemoryBudget {
  public:
-  explicit MemoryBudget(int64_t bytes) : limit_(bytes) {}
+  // `pool`, where there is one, is taken from in steps of a mebibyte, which are given back
+  // when the budget is destroyed.
+  explicit MemoryBudget(int64_t bytes, MemoryPool* pool = nullptr) : limit_(bytes), pool_(pool) {}
+  ~MemoryBudget() {
+    if (pool_ != nullptr) pool_->GiveBack(taken_);
+  }
   MemoryBudget(const MemoryBudget&) = delete;
   MemoryBudget& operator=(const MemoryBudget&) = delete;
 
-  // An allocation was refused.
+  // An allocation was refused, because of this bound or of the pool's.
   bool exceeded() const { return exceeded_; }
+  // The pool's bound was the reason.
+  bool pool_exceeded() const { return pool_exceeded_; }
+  const MemoryPool* pool() const { return pool_; }
   int64_t limit() const { return limit_; }
   int64_t used() const { return used_; }
 
@@ -44,9 +72,14 @@ class MemoryBudget {
 
  private:
   friend struct Allocator;
+  bool Allow(int64_t more);
+
   const int64_t limit_;
+  MemoryPool* const pool_;
   int64_t used_ = 0;
+  int64_t taken_ = 0;  // from the pool
   bool exceeded_ = false;
+  bool pool_exceeded_ = false;
 };
 
 // Puts the counting allocator under SQLite and turns its process-wide statistics (a

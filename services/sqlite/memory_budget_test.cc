@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+
 #include "services/sqlite/database.h"
 
 namespace qasino::sqlite {
@@ -33,6 +35,25 @@ TEST(MemoryBudget, BoundsASort) {
       "SELECT i, hex(randomblob(50)) AS h FROM n ORDER BY h");
   EXPECT_EQ(sort.Step().status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_TRUE(budget.exceeded());
+}
+
+TEST(MemoryPool, BoundsSeveralBudgetsTogether) {
+  MemoryPool pool(12 << 20);
+  Database database = *Database::OpenInMemory();
+  auto first = std::make_unique<MemoryBudget>(64 << 20, &pool);
+  const auto run = [&database](MemoryBudget& budget) {
+    MemoryBudget::Scope counted(budget);
+    Statement statement = *database.Prepare("SELECT length(randomblob(8000000))");
+    return statement.Step().status();
+  };
+  EXPECT_TRUE(run(*first).ok());
+  // What the first took from the pool it keeps while it lives.
+  MemoryBudget second(64 << 20, &pool);
+  EXPECT_EQ(run(second).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(second.pool_exceeded());
+  first.reset();
+  MemoryBudget third(64 << 20, &pool);
+  EXPECT_TRUE(run(third).ok());
 }
 
 TEST(MemoryBudget, WhatIsFreedIsGivenBack) {

@@ -55,25 +55,31 @@ int Main(int argc, char** argv) {
   auto process = server::Process::Create(line.process_options());
   if (!process.ok()) return Fail(process.status());
 
+  // Parts that serve already must not go while their ports are open.
+  const auto stop = [&process](const absl::Status& status) {
+    (*process)->Close();
+    return Fail(status);
+  };
+
   // The store first, because the others reach it through the process, and last to be
   // drained, because ingest hands it the running generation.
   auto store = store::StorePart::Create(store_options, (*process)->metrics());
-  if (!store.ok()) return Fail(store.status());
+  if (!store.ok()) return stop(store.status());
   if (auto bound = (*process)->Serve(**store, store_port); !bound.ok()) {
-    return Fail(bound.status());
+    return stop(bound.status());
   }
   const auto channel = (*process)->InProcessChannel(**store);
 
   auto query = query::QueryPart::Create(query_options, channel, (*process)->metrics());
-  if (!query.ok()) return Fail(query.status());
+  if (!query.ok()) return stop(query.status());
   if (auto bound = (*process)->Serve(**query, query_port); !bound.ok()) {
-    return Fail(bound.status());
+    return stop(bound.status());
   }
 
   auto ingest = ingest::IngestPart::Create(ingest_options, channel, (*process)->metrics());
-  if (!ingest.ok()) return Fail(ingest.status());
+  if (!ingest.ok()) return stop(ingest.status());
   if (auto bound = (*process)->Serve(**ingest, ingest_port); !bound.ok()) {
-    return Fail(bound.status());
+    return stop(bound.status());
   }
   return (*process)->Run();
 }
