@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "services/ingest/timestamp.h"
 #include "services/server/log.h"
 
 namespace qasino::ingest {
@@ -20,13 +21,6 @@ std::string RandomId() {
   std::random_device random;
   const uint64_t number = (uint64_t{random()} << 32) | random();
   return absl::StrCat(absl::Hex(number, absl::kZeroPad16));
-}
-
-void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {
-  const int64_t seconds = absl::ToUnixSeconds(time);
-  timestamp->set_seconds(seconds);
-  timestamp->set_nanos(
-      static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
 }
 
 absl::Status Stopping() { return absl::UnavailableError("ingest is stopping"); }

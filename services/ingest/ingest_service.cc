@@ -15,6 +15,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "qasino/v1/ingest.grpc.pb.h"
+#include "services/ingest/timestamp.h"
 #include "services/ingest/validate.h"
 
 namespace qasino::ingest {
@@ -458,9 +459,7 @@ class Watch final : public grpc::ServerWriteReactor<v1::WatchGenerationsResponse
     response_.mutable_duration()->set_seconds(
         absl::ToInt64Seconds(shared_.options.generation_duration));
     response_.set_identity(shared_.options.identity);
-    const int64_t now = absl::ToUnixNanos(shared_.clock.Now());
-    response_.mutable_sent_at()->set_seconds(now / 1'000'000'000);
-    response_.mutable_sent_at()->set_nanos(static_cast<int32_t>(now % 1'000'000'000));
+    SetTimestamp(shared_.clock.Now(), response_.mutable_sent_at());
     writing_ = true;
     StartWrite(&response_);
   }

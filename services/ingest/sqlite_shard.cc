@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "services/ingest/timestamp.h"
 #include "services/ingest/validate.h"
 #include "services/sqlite/database.h"
 
@@ -41,15 +42,6 @@ const char* DeclaredType(v1::ColumnType type) {
     default:
       return "BLOB";
   }
-}
-
-google::protobuf::Timestamp ToProto(absl::Time time) {
-  google::protobuf::Timestamp timestamp;
-  const int64_t seconds = absl::ToUnixSeconds(time);
-  timestamp.set_seconds(seconds);
-  timestamp.set_nanos(
-      static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
-  return timestamp;
 }
 
 // Binds the cells of one column, row after row.
@@ -518,7 +510,7 @@ void SqliteShard::FillInfo(v1::ShardInfo* info) const {
     entry.mutable_columns()->Assign(table.columns.begin(), table.columns.end());
     entry.set_rows(table.rows);
     entry.set_updates(table.updates);
-    if (table.updates > 0) *entry.mutable_last_update() = ToProto(table.last_update);
+    if (table.updates > 0) SetTimestamp(table.last_update, entry.mutable_last_update());
   }
 }
 
