@@ -86,7 +86,6 @@ class GatedShard : public Shard {
     absl::MutexLock lock(&gate_);
     return inner_->Publish(publish, now);
   }
-  int64_t bytes() const override { return inner_->bytes(); }
   absl::StatusOr<SealedShard> Copy() override { return inner_->Copy(); }
   absl::StatusOr<SealedShard> Seal() override { return inner_->Seal(); }
 

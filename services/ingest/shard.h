@@ -45,9 +45,6 @@ class Shard {
   virtual absl::StatusOr<PublishEffect> Publish(const v1::PublishRequest& publish,
                                                 absl::Time now) = 0;
 
-  // Memory that it holds, about.
-  virtual int64_t bytes() const = 0;
-
   // The shard as it is now, as a copy. Of `info`, what the shard itself knows is set: format,
   // size, checksum, tables, publishers.
   virtual absl::StatusOr<SealedShard> Copy() = 0;

@@ -124,7 +124,6 @@ class SqliteShard : public Shard {
   absl::Status Initialize();
 
   absl::StatusOr<PublishEffect> Publish(const v1::PublishRequest& publish, absl::Time now) override;
-  int64_t bytes() const override { return estimate_; }
   absl::StatusOr<SealedShard> Copy() override;
   absl::StatusOr<SealedShard> Seal() override;
 
