@@ -12,7 +12,6 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
 
 namespace qasino::server {
 
@@ -54,44 +53,6 @@ class WorkerPool {
 
   // Last, because they use the others at once.
   std::vector<std::thread> threads_;
-};
-
-// Runs tasks on a pool one after another, in the order of Post: for state with one
-// owner and for I/O that must stay in order. What a task wrote, the next one sees.
-// While it has tasks it takes one thread of the pool at most, and gives that back
-// now and then when others wait.
-//
-// Thread-safe. The pool outlives the queue.
-class SerialQueue {
- public:
-  // `limit` tasks may wait besides the one running.
-  SerialQueue(std::string_view name, WorkerPool* pool, size_t limit);
-
-  // Waits until what was posted has run. Not from one of its own tasks.
-  ~SerialQueue();
-  SerialQueue(const SerialQueue&) = delete;
-  SerialQueue& operator=(const SerialQueue&) = delete;
-
-  // RESOURCE_EXHAUSTED when this queue or the pool's is full: the task is
-  // destroyed, not run. Never blocks; tasks may post.
-  absl::Status Post(WorkerPool::Task task) ABSL_LOCKS_EXCLUDED(mutex_);
-
-  // Waits until nothing is queued or running; false at the deadline. Not from one
-  // of its own tasks.
-  bool WaitUntilIdle(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mutex_);
-
- private:
-  bool Idle() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return !active_; }
-  void Run() ABSL_LOCKS_EXCLUDED(mutex_);
-
-  const std::string name_;
-  WorkerPool* const pool_;
-  const size_t limit_;
-
-  absl::Mutex mutex_;
-  std::deque<WorkerPool::Task> queue_ ABSL_GUARDED_BY(mutex_);
-  // Run is in the pool: waiting there, or running.
-  bool active_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace qasino::server
