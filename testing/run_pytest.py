@@ -12,6 +12,9 @@ def main():
     report = os.environ.get("XML_OUTPUT_FILE")
     if report:
         arguments += ["--junitxml", report, "-o", "junit_family=xunit1"]
+    scratch = os.environ.get("TEST_TMPDIR")
+    if scratch:
+        arguments += ["--basetemp", os.path.join(scratch, "pytest")]
     only = os.environ.get("TESTBRIDGE_TEST_ONLY")
     if only:
         arguments += ["-k", only]

@@ -171,7 +171,7 @@ def test_standalone_ends_well_while_publishes_and_queries_run(tmp_path):
 
 def test_a_data_directory_is_not_taken_by_two_stores(bare_system, tmp_path):
     system.start_store(bare_system).wait_ready()
-    ended = system.run_program(system.STORE, "--store-port", 0, "--data-dir",
-                               os.path.join(str(tmp_path), "data"))
+    ended = system.run_program(system.STORE, "--store-port", 0, "--metrics-port", "off",
+                               "--data-dir", os.path.join(str(tmp_path), "data"))
     assert ended.code not in (0, None)
     assert "data" in ended.err
