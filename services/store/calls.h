@@ -14,6 +14,7 @@
 #include "services/store/stream_set.h"
 
 namespace grpc {
+class ByteBuffer;
 class CallbackServerContext;
 template <class Request>
 class ServerReadReactor;
@@ -41,10 +42,11 @@ struct Calls {
   StreamSet watches;
 };
 
-// SnapshotStore.PutShard: the reactor of one call, which deletes itself.
-grpc::ServerReadReactor<v1::PutShardRequest>* StartPutShard(Calls* calls,
-                                                            grpc::CallbackServerContext* context,
-                                                            v1::PutShardResponse* response);
+// SnapshotStore.PutShard: the reactor of one call, which deletes itself. It parses the
+// messages itself, on the pool.
+grpc::ServerReadReactor<grpc::ByteBuffer>* StartPutShard(Calls* calls,
+                                                         grpc::CallbackServerContext* context,
+                                                         grpc::ByteBuffer* response);
 
 // SnapshotStore.GetShard, likewise.
 grpc::ServerWriteReactor<v1::GetShardResponse>* StartGetShard(Calls* calls,

@@ -1,4 +1,7 @@
+#include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/proto_buffer_reader.h>
 #include <grpcpp/support/server_callback.h>
 #include <prometheus/counter.h>
 
@@ -15,6 +18,7 @@
 #include "services/server/log.h"
 #include "services/store/calls.h"
 #include "services/store/grpc_status.h"
+#include "services/store/put_request_scan.h"
 
 namespace qasino::store {
 namespace {
@@ -31,9 +35,12 @@ constexpr size_t kMaxQueued = 1;
 //
 // Reads are begun with the lock held and never once the call is settled, so that none
 // follows Finish; beginning one calls nothing back.
-class PutShard : public grpc::ServerReadReactor<Request>, public Stream {
+//
+// Messages are bytes to gRPC. It would parse whatever they are, and take one that does
+// not parse for the stream's end.
+class PutShard : public grpc::ServerReadReactor<grpc::ByteBuffer>, public Stream {
  public:
-  PutShard(Calls* calls, grpc::CallbackServerContext* context, v1::PutShardResponse* response)
+  PutShard(Calls* calls, grpc::CallbackServerContext* context, grpc::ByteBuffer* response)
       : calls_(calls), context_(context), response_(response), peer_(context->peer()) {}
   ~PutShard() override {
     shard_.reset();
@@ -91,7 +98,7 @@ class PutShard : public grpc::ServerReadReactor<Request>, public Stream {
     if (finished_ || reading_ || queue_.size() >= kMaxQueued) return;
     reading_ = true;
     reading_since_ = calls_->steady_clock();
-    StartRead(&request_);
+    StartRead(&incoming_);
   }
 
   // Queues what was read, or the stream's end, and has it taken.
@@ -99,10 +106,10 @@ class PutShard : public grpc::ServerReadReactor<Request>, public Stream {
     absl::MutexLock lock(&mutex_);
     reading_ = false;
     if (finished_) return absl::OkStatus();
-    std::unique_ptr<Request> message;
+    std::unique_ptr<grpc::ByteBuffer> message;
     if (ok) {
-      message = std::make_unique<Request>();
-      message->Swap(&request_);
+      message = std::make_unique<grpc::ByteBuffer>();
+      message->Swap(&incoming_);
     }
     queue_.push_back(std::move(message));
     if (working_) return absl::OkStatus();
@@ -113,7 +120,7 @@ class PutShard : public grpc::ServerReadReactor<Request>, public Stream {
   // On the pool, one at a time: takes what is queued.
   void Work(const std::shared_ptr<PutShard>& self) {
     while (true) {
-      std::unique_ptr<Request> message;
+      std::unique_ptr<grpc::ByteBuffer> message;
       {
         absl::MutexLock lock(&mutex_);
         if (queue_.empty() || finished_) {
@@ -132,18 +139,45 @@ class PutShard : public grpc::ServerReadReactor<Request>, public Stream {
     }
   }
 
-  void Take(const Request& message) {
-    switch (message.part_case()) {
+  void Take(grpc::ByteBuffer& message) {
+    Request request;
+    if (absl::Status status = Parse(message, request); !status.ok()) {
+      const bool limit = absl::IsResourceExhausted(status);
+      return Refuse(status, limit ? Refusal::kLimit : Refusal::kInvalid);
+    }
+    switch (request.part_case()) {
       case Request::kInfo:
-        TakeInfo(message.info());
+        TakeInfo(request.info());
         return;
       case Request::kChunk:
-        TakeChunk(message.chunk());
+        TakeChunk(request.chunk());
         return;
       case Request::PART_NOT_SET:
         Invalid("a message has neither info nor chunk");
         return;
     }
+  }
+
+  absl::Status Parse(grpc::ByteBuffer& message, Request& request) const {
+    // An info is larger than a chunk may be, and either is all that is in a message.
+    const size_t most = calls_->limits.max_info_bytes + kMaxChunkBytes;
+    if (message.Length() > most) {
+      return absl::ResourceExhaustedError(absl::StrCat("shard upload: a message has ",
+                                                       message.Length(), " bytes, more than the ",
+                                                       most, " allowed"));
+    }
+    {
+      grpc::ProtoBufferReader reader(&message);
+      const absl::Status scanned =
+          reader.status().ok() ? ScanPutRequest(&reader, calls_->limits) : absl::OkStatus();
+      if (!scanned.ok()) return scanned;
+    }
+    grpc::ProtoBufferReader reader(&message);
+    if (!reader.status().ok() || !request.ParseFromZeroCopyStream(&reader)) {
+      return absl::InvalidArgumentError(
+          "the message is not a PutShardRequest (texts must be valid UTF-8)");
+    }
+    return absl::OkStatus();
   }
 
   void TakeInfo(const v1::ShardInfo& info) {
@@ -222,8 +256,11 @@ class PutShard : public grpc::ServerReadReactor<Request>, public Stream {
 
   void Accept(bool already_held) {
     if (!Settle()) return;
-    response_->set_already_held(already_held);
-    Finish(grpc::Status::OK);
+    v1::PutShardResponse response;
+    response.set_already_held(already_held);
+    bool own_buffer = false;
+    Finish(grpc::SerializationTraits<v1::PutShardResponse>::Serialize(response, response_,
+                                                                      &own_buffer));
   }
 
   void Refuse(const absl::Status& status, Refusal refusal) {
@@ -242,7 +279,7 @@ class PutShard : public grpc::ServerReadReactor<Request>, public Stream {
 
   Calls* const calls_;
   grpc::CallbackServerContext* const context_;
-  v1::PutShardResponse* const response_;
+  grpc::ByteBuffer* const response_;
   const std::string peer_;
 
   // Of Work; the next one begins after it has given up `working_`.
@@ -250,11 +287,11 @@ class PutShard : public grpc::ServerReadReactor<Request>, public Stream {
 
   absl::Mutex mutex_;
   std::shared_ptr<PutShard> self_;  // until gRPC is done with it
-  Request request_;                 // gRPC's while reading
+  grpc::ByteBuffer incoming_;       // gRPC's while reading
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Time reading_since_ ABSL_GUARDED_BY(mutex_);
   // Read and not yet taken; null is the stream's end.
-  std::deque<std::unique_ptr<Request>> queue_ ABSL_GUARDED_BY(mutex_);
+  std::deque<std::unique_ptr<grpc::ByteBuffer>> queue_ ABSL_GUARDED_BY(mutex_);
   bool working_ ABSL_GUARDED_BY(mutex_) = false;
   bool counted_ = false;  // is in the set; does not change after Start
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
@@ -263,8 +300,9 @@ class PutShard : public grpc::ServerReadReactor<Request>, public Stream {
 
 }  // namespace
 
-grpc::ServerReadReactor<Request>* StartPutShard(Calls* calls, grpc::CallbackServerContext* context,
-                                                v1::PutShardResponse* response) {
+grpc::ServerReadReactor<grpc::ByteBuffer>* StartPutShard(Calls* calls,
+                                                         grpc::CallbackServerContext* context,
+                                                         grpc::ByteBuffer* response) {
   auto put = std::make_shared<PutShard>(calls, context, response);
   put->Start(put);
   return put.get();

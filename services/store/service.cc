@@ -1,6 +1,7 @@
 #include "services/store/service.h"
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <memory>
@@ -15,12 +16,24 @@ namespace {
 using grpc::CallbackServerContext;
 using grpc::ServerUnaryReactor;
 
-class Service : public v1::SnapshotStore::CallbackService {
+// PutShard takes bytes; see StartPutShard.
+using ServiceMethods = v1::SnapshotStore::WithRawCallbackMethod_PutShard<
+    v1::SnapshotStore::WithCallbackMethod_WatchSnapshots<
+        v1::SnapshotStore::WithCallbackMethod_GetShard<
+            v1::SnapshotStore::WithCallbackMethod_GetManifest<
+                v1::SnapshotStore::WithCallbackMethod_ListGenerations<
+                    v1::SnapshotStore::WithCallbackMethod_PutStaticTable<
+                        v1::SnapshotStore::WithCallbackMethod_DropStaticTable<
+                            v1::SnapshotStore::WithCallbackMethod_PutPersistentTable<
+                                v1::SnapshotStore::WithCallbackMethod_DropPersistentTable<
+                                    v1::SnapshotStore::Service>>>>>>>>>;
+
+class Service : public ServiceMethods {
  public:
   explicit Service(Calls* calls) : calls_(calls) {}
 
-  grpc::ServerReadReactor<v1::PutShardRequest>* PutShard(CallbackServerContext* context,
-                                                         v1::PutShardResponse* response) override {
+  grpc::ServerReadReactor<grpc::ByteBuffer>* PutShard(CallbackServerContext* context,
+                                                      grpc::ByteBuffer* response) override {
     return StartPutShard(calls_, context, response);
   }
 

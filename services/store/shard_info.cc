@@ -130,7 +130,14 @@ absl::Status CheckShardInfo(const v1::ShardInfo& info, const ShardLimits& limits
                                                      " allowed"));
   }
   absl::flat_hash_set<std::string> names;
+  int columns = 0;
   for (const v1::TableInfo& table : info.tables()) {
+    columns += table.columns_size();
+    if (columns > limits.max_all_columns) {
+      return absl::ResourceExhaustedError(absl::StrCat("shard info: more than the ",
+                                                       limits.max_all_columns,
+                                                       " columns of all tables together allowed"));
+    }
     if (absl::Status status = CheckTable(table, limits.max_columns); !status.ok()) return status;
     if (!names.insert(absl::AsciiStrToLower(table.name())).second) {
       return Invalid(absl::StrCat("table ", Shown(table.name()), " is there twice"));

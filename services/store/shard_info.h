@@ -13,7 +13,10 @@ namespace qasino::store {
 struct ShardLimits {
   uint64_t max_shard_bytes = uint64_t{4} << 30;
   int max_tables = 100'000;
-  int max_columns = 2'000;  // of one table
+  int max_columns = 2'000;          // of one table
+  int max_all_columns = 1'000'000;  // of all tables together
+  // Of the info and all in it; a newer sender may know fields that are not known here.
+  int max_unknown_fields = 1'000'000;
   // Of the ShardInfo itself, as it travels. A manifest carries those of all shards.
   size_t max_info_bytes = 16 << 20;
 };

@@ -33,6 +33,7 @@ TEST_P(SpoiltShardInfoTest, IsRefusedByName) {
   limits.max_shard_bytes = 1'000;
   limits.max_tables = 3;
   limits.max_columns = 3;
+  limits.max_all_columns = 4;
   limits.max_info_bytes = 10'000;
   v1::ShardInfo info = TestShard(30, "a");
   GetParam().spoil(info);
@@ -99,6 +100,16 @@ INSTANTIATE_TEST_SUITE_P(
                }
              },
              kLimit, "4 columns"},
+        Case{"ManyColumnsOfAllTables",
+             [](auto& info) {
+               for (const char* name : {"b", "c"}) {
+                 *info.mutable_tables(0)->add_columns() = info.tables(0).columns(0);
+                 info.mutable_tables(0)->mutable_columns()->rbegin()->set_name(name);
+               }
+               *info.add_tables() = info.tables(0);
+               info.mutable_tables(1)->set_name("memory");
+             },
+             kLimit, "the 4 columns of all tables"},
         Case{"ColumnName",
              [](auto& info) { info.mutable_tables(0)->mutable_columns(0)->set_name("\""); },
              kInvalid, "is not a name"},

@@ -1,5 +1,6 @@
 #include "services/store/store.h"
 
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <prometheus/registry.h>
 
@@ -47,6 +48,7 @@ class StoreTest : public ::testing::Test {
     part_ = *std::move(part);
     grpc::ServerBuilder builder;
     builder.RegisterService(&part_->service());
+    builder.SetMaxReceiveMessageSize(32 << 20);
     server_ = builder.BuildAndStart();
     ASSERT_NE(server_, nullptr);
     stub_ = v1::SnapshotStore::NewStub(server_->InProcessChannel({}));
@@ -114,6 +116,27 @@ class StoreTest : public ::testing::Test {
     }
     grpc::Status status = upload.End();
     if (already_held != nullptr) *already_held = upload.response.already_held();
+    return status;
+  }
+  // One message, whatever it is.
+  grpc::Status PutRaw(const std::string& bytes) {
+    grpc::GenericStub stub(server_->InProcessChannel({}));
+    grpc::CompletionQueue queue;
+    const auto context = NewContext();
+    const auto call = stub.PrepareCall(context.get(), "/qasino.v1.SnapshotStore/PutShard", &queue);
+    const auto wait = [&queue] {
+      void* tag = nullptr;
+      bool ok = false;
+      EXPECT_TRUE(queue.Next(&tag, &ok));
+    };
+    call->StartCall(nullptr);
+    wait();
+    const grpc::Slice slice(bytes);
+    call->WriteLast(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), nullptr);
+    wait();
+    grpc::Status status;
+    call->Finish(&status, nullptr);
+    wait();
     return status;
   }
   void PutOk(int64_t generation, const std::string& ingest, const std::string& bytes = "bytes") {
@@ -523,6 +546,31 @@ TEST_F(StoreTest, EmptyChunksDoNotKeepAnUploadAlive) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(status.error_message(), HasSubstr("a chunk has no bytes"));
   EXPECT_TRUE(Eventually([&] { return Incoming() == 0; }));
+}
+
+TEST_F(StoreTest, AMessageThatDoesNotParseIsRefusedWithWords) {
+  // Field 1 of the info, its shard_id, is not UTF-8.
+  const grpc::Status text = PutRaw("\x0a\x03\x0a\x01\xff");
+  EXPECT_EQ(text.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(text.error_message(),
+            "the message is not a PutShardRequest (texts must be valid UTF-8)");
+  const grpc::Status torn = PutRaw("\x0a\x7f");
+  EXPECT_EQ(torn.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(torn.error_message(), "the message is not a PutShardRequest");
+  EXPECT_EQ(Metric("qasino_store_shards_refused_total", "invalid"), 2);
+}
+
+TEST_F(StoreTest, AMessageThatWouldBeLargeInMemoryIsNotParsed) {
+  std::string tables;  // empty ones, two bytes each
+  for (int i = 0; i < 1'000'000; ++i) tables += std::string("\x52\x00", 2);
+  const grpc::Status many = PutRaw("\x0a\x80\x89\x7a" + tables);
+  EXPECT_EQ(many.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(many.error_message(), "shard info: more than the 100000 tables allowed");
+  const grpc::Status large = PutRaw(std::string((17 << 20) + 1, 'x'));
+  EXPECT_EQ(large.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(large.error_message(),
+            "shard upload: a message has 17825793 bytes, more than the 17825792 allowed");
+  EXPECT_EQ(Metric("qasino_store_shards_refused_total", "limit"), 2);
 }
 
 TEST_F(StoreTest, HeldWithOtherBytesIsRefused) {
