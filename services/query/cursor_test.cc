@@ -178,10 +178,10 @@ TEST_F(CursorTest, ARowOfManyLargeParametersIsRefused) {
 }
 
 TEST_F(CursorTest, ARowThatMemoryDoesNotSufficeForIsNotSentInPart) {
-  const Answer answer = Run(
-      "SELECT zeroblob(6000000), zeroblob(6000000), zeroblob(6000000), zeroblob(6000000), "
-      "zeroblob(6000000), zeroblob(6000000), zeroblob(6000000), zeroblob(6000000)",
-      {.memory_bytes = 32 << 20});
+  const Answer answer =
+      Run("SELECT zeroblob(6000000), zeroblob(6000000), zeroblob(6000000), zeroblob(6000000), "
+          "zeroblob(6000000), zeroblob(6000000), zeroblob(6000000), zeroblob(6000000)",
+          {.memory_bytes = 32 << 20});
   EXPECT_EQ(answer.status.code(), absl::StatusCode::kResourceExhausted) << answer.status;
   EXPECT_EQ(answer.rows, 0u);
 }

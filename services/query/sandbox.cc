@@ -7,6 +7,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
+#include "services/query/linear_functions.h"
 
 namespace qasino::query {
 namespace {
@@ -95,7 +96,7 @@ void SetLimits(sqlite3* database) {
   sqlite3_limit(database, SQLITE_LIMIT_LENGTH, kMaxValueBytes);
   sqlite3_limit(database, SQLITE_LIMIT_SQL_LENGTH, kMaxSqlBytes);
   sqlite3_limit(database, SQLITE_LIMIT_VDBE_OP, 5'000'000);
-  sqlite3_limit(database, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000);
+  sqlite3_limit(database, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, kMaxPatternBytes);
   sqlite3_limit(database, SQLITE_LIMIT_TRIGGER_DEPTH, 10);
   sqlite3_limit(database, SQLITE_LIMIT_WORKER_THREADS, 0);
   sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
@@ -109,6 +110,7 @@ void SetLimits(sqlite3* database) {
 Sandbox::Sandbox(sqlite::Database database) : database_(std::move(database)) {
   SetLimits(database_.get());
   static_cast<void>(database_.Prepare(kTableValuedFunctions));
+  static_cast<void>(UseLinearFunctions(database_.get()));
   sqlite3_set_authorizer(database_.get(), &Sandbox::Authorize, this);
 }
 

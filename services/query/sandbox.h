@@ -16,6 +16,9 @@ namespace qasino::query {
 
 // The longest value, in bytes, that a statement may make.
 inline constexpr int kMaxValueBytes = 32 << 20;
+// The longest pattern of LIKE and GLOB, in bytes. Matching takes the product of the lengths
+// in one step, which no limit of time can end.
+inline constexpr int kMaxPatternBytes = 256;
 // The longest statement, in bytes. SQLite expands common table expressions into each other
 // by recursion and does not ask about time while it prepares: at this length the worst
 // takes about a second and a quarter of a thread's stack.
