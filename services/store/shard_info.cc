@@ -7,25 +7,19 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "services/names/names.h"
 
 namespace qasino::store {
 namespace {
 
+using names::Quoted;
+
 constexpr size_t kMaxIdBytes = 128;
-constexpr size_t kMaxNameBytes = 128;
-constexpr size_t kMaxIdentityBytes = 256;
 // The last second that a google.protobuf.Timestamp can hold.
 constexpr int64_t kMaxGeneration = 253'402'300'799;
 constexpr int64_t kMaxDurationSeconds = 366 * 24 * 3600;
-
-// For a message: safe to print, and not long.
-std::string Shown(const std::string& text) {
-  constexpr size_t kShown = 64;
-  const std::string escaped = absl::CHexEscape(text.substr(0, kShown));
-  return absl::StrCat("'", escaped, text.size() > kShown ? "…'" : "'");
-}
 
 bool IsId(const std::string& text) {
   return !text.empty() && text.size() <= kMaxIdBytes &&
@@ -34,45 +28,35 @@ bool IsId(const std::string& text) {
          });
 }
 
-bool IsName(const std::string& text) {
-  return !text.empty() && text.size() <= kMaxNameBytes &&
-         absl::ascii_isalpha(static_cast<unsigned char>(text[0])) &&
-         std::all_of(text.begin(), text.end(),
-                     [](unsigned char c) { return absl::ascii_isalnum(c) || c == '_'; });
-}
-
-bool IsIdentity(const std::string& text) {
-  return !text.empty() && text.size() <= kMaxIdentityBytes &&
-         std::none_of(text.begin(), text.end(),
-                      [](unsigned char c) { return absl::ascii_iscntrl(c); });
-}
-
-absl::Status Invalid(const std::string& fault) {
+absl::Status Invalid(absl::string_view fault) {
   return absl::InvalidArgumentError(absl::StrCat("shard info: ", fault));
 }
 
 absl::Status CheckTable(const v1::TableInfo& table, int max_columns) {
   const auto invalid = [&](const std::string& fault) {
-    return Invalid(absl::StrCat("table ", Shown(table.name()), ": ", fault));
+    return Invalid(absl::StrCat("table ", Quoted(table.name()), ": ", fault));
   };
-  if (!IsName(table.name())) return invalid("this is not a name");
+  if (absl::Status status = names::ValidateTableName(table.name()); !status.ok()) {
+    return Invalid(status.message());
+  }
   if (table.columns_size() == 0) return invalid("no columns");
   if (table.columns_size() > max_columns) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("shard info: table ", Shown(table.name()), " has ", table.columns_size(),
+        absl::StrCat("shard info: table ", Quoted(table.name()), " has ", table.columns_size(),
                      " columns, more than the ", max_columns, " allowed"));
   }
-  absl::flat_hash_set<std::string> names;
+  absl::flat_hash_set<std::string> seen;
   for (const v1::ColumnInfo& column : table.columns()) {
-    if (!IsName(column.name())) {
-      return invalid(absl::StrCat("column ", Shown(column.name()), " is not a name"));
+    if (!names::IsName(column.name())) {
+      return invalid(
+          absl::StrCat("column ", Quoted(column.name()), " is not a name: ", names::kRule));
     }
     if (column.type() == v1::COLUMN_TYPE_UNSPECIFIED || !v1::ColumnType_IsValid(column.type())) {
-      return invalid(absl::StrCat("column ", Shown(column.name()), " has no known type (",
+      return invalid(absl::StrCat("column ", Quoted(column.name()), " has no known type (",
                                   static_cast<int>(column.type()), ")"));
     }
-    if (!names.insert(absl::AsciiStrToLower(column.name())).second) {
-      return invalid(absl::StrCat("column ", Shown(column.name()), " is there twice"));
+    if (!seen.insert(absl::AsciiStrToLower(column.name())).second) {
+      return invalid(absl::StrCat("column ", Quoted(column.name()), " is there twice"));
     }
   }
   if (table.rows() < 0) return invalid("the number of rows is negative");
@@ -90,7 +74,7 @@ absl::Status CheckShardInfo(const v1::ShardInfo& info, const ShardLimits& limits
                                                      limits.max_info_bytes, " allowed"));
   }
   if (!IsId(info.shard_id())) {
-    return Invalid(absl::StrCat("shard_id ", Shown(info.shard_id()),
+    return Invalid(absl::StrCat("shard_id ", Quoted(info.shard_id()),
                                 " is not 1 to 128 letters, digits, '-' and '_'"));
   }
   if (info.kind() != v1::COLLECTED) {
@@ -110,12 +94,11 @@ absl::Status CheckShardInfo(const v1::ShardInfo& info, const ShardLimits& limits
         absl::StrCat("the duration is not whole seconds from 1 to ", kMaxDurationSeconds));
   }
   if (!IsId(info.ingest_id())) {
-    return Invalid(absl::StrCat("ingest_id ", Shown(info.ingest_id()),
+    return Invalid(absl::StrCat("ingest_id ", Quoted(info.ingest_id()),
                                 " is not 1 to 128 letters, digits, '-' and '_'"));
   }
-  if (!IsIdentity(info.identity())) {
-    return Invalid(absl::StrCat("identity ", Shown(info.identity()),
-                                " is empty, longer than 256 bytes, or has control characters"));
+  if (absl::Status status = names::ValidateIdentity(info.identity()); !status.ok()) {
+    return Invalid(status.message());
   }
   if (info.size_bytes() == 0) return Invalid("size_bytes is 0");
   if (info.size_bytes() > limits.max_shard_bytes) {
@@ -129,7 +112,7 @@ absl::Status CheckShardInfo(const v1::ShardInfo& info, const ShardLimits& limits
                                                      " tables, more than the ", limits.max_tables,
                                                      " allowed"));
   }
-  absl::flat_hash_set<std::string> names;
+  absl::flat_hash_set<std::string> seen;
   int columns = 0;
   for (const v1::TableInfo& table : info.tables()) {
     columns += table.columns_size();
@@ -139,8 +122,8 @@ absl::Status CheckShardInfo(const v1::ShardInfo& info, const ShardLimits& limits
                                                        " columns of all tables together allowed"));
     }
     if (absl::Status status = CheckTable(table, limits.max_columns); !status.ok()) return status;
-    if (!names.insert(absl::AsciiStrToLower(table.name())).second) {
-      return Invalid(absl::StrCat("table ", Shown(table.name()), " is there twice"));
+    if (!seen.insert(absl::AsciiStrToLower(table.name())).second) {
+      return Invalid(absl::StrCat("table ", Quoted(table.name()), " is there twice"));
     }
   }
   return absl::OkStatus();

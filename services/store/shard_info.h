@@ -21,10 +21,10 @@ struct ShardLimits {
   size_t max_info_bytes = 16 << 20;
 };
 
-// OK when a collected shard may be taken in and its info given to others: ids and
-// names have the form that the contract says (an id is also a file's name), numbers
-// are in range, kind and format are known, table and column names differ without
-// case. Else INVALID_ARGUMENT, or RESOURCE_EXHAUSTED naming the limit.
+// OK when a collected shard may be taken in and its info given to others: ids have the
+// form that the contract says (an id is also a file's name), names and the identity that
+// of services/names, numbers are in range, kind and format are known, table and column
+// names differ without case. Else INVALID_ARGUMENT, or RESOURCE_EXHAUSTED naming the limit.
 absl::Status CheckShardInfo(const v1::ShardInfo& info, const ShardLimits& limits);
 
 }  // namespace qasino::store

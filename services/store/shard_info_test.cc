@@ -71,6 +71,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"NoIngestId", [](auto& info) { info.clear_ingest_id(); }, kInvalid, "ingest_id"},
         Case{"NoIdentity", [](auto& info) { info.clear_identity(); }, kInvalid, "identity"},
         Case{"ControlIdentity", [](auto& info) { info.set_identity("a\nb"); }, kInvalid, "'a\\nb'"},
+        Case{"UnicodeControlIdentity", [](auto& info) { info.set_identity("\xc2\x85"); }, kInvalid,
+             "has a control character"},
         Case{"NoBytes", [](auto& info) { info.set_size_bytes(0); }, kInvalid, "size_bytes"},
         Case{"TooLarge", [](auto& info) { info.set_size_bytes(1'001); }, kLimit, "1001 bytes"},
         Case{"NegativePublishers", [](auto& info) { info.set_publishers(-1); }, kInvalid,
@@ -85,6 +87,11 @@ INSTANTIATE_TEST_SUITE_P(
              kLimit, "4 tables"},
         Case{"TableName", [](auto& info) { info.mutable_tables(0)->set_name("a b"); }, kInvalid,
              "table 'a b'"},
+        Case{"SqlitesTableName", [](auto& info) { info.mutable_tables(0)->set_name("SQLite_x"); },
+             kInvalid, "table 'SQLite_x': names that begin with 'sqlite_' are reserved"},
+        Case{"TheServersTableName",
+             [](auto& info) { info.mutable_tables(0)->set_name("qasino_server_publishes"); },
+             kInvalid, "names that begin with 'qasino_server_' are reserved"},
         Case{"TableTwice",
              [](auto& info) {
                *info.add_tables() = info.tables(0);
