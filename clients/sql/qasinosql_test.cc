@@ -150,7 +150,12 @@ class Terminal {
       _exit(127);
     }
   }
-  ~Terminal() { close(fd_); }
+  ~Terminal() {
+    if (fd_ >= 0) close(fd_);
+  }
+
+  // False where the system gives no pseudo-terminal.
+  bool is_open() const { return fd_ >= 0; }
 
   void Type(const std::string& text) {
     ASSERT_EQ(write(fd_, text.data(), text.size()), static_cast<ssize_t>(text.size()));
@@ -190,6 +195,7 @@ class Terminal {
 
 TEST_F(QasinosqlTest, ThePromptTakesStatementsOfSeveralLines) {
   Terminal terminal(server_.port());
+  ASSERT_TRUE(terminal.is_open()) << "no pseudo-terminal; is devpts mounted at /dev/pts?";
   terminal.WaitFor("qasino> ");
   terminal.Type("select\n");
   terminal.WaitFor("     -> ");
@@ -203,6 +209,7 @@ TEST_F(QasinosqlTest, ThePromptTakesStatementsOfSeveralLines) {
 
 TEST_F(QasinosqlTest, CtrlCClearsAStatementAndStopsOneThatRuns) {
   Terminal terminal(server_.port());
+  ASSERT_TRUE(terminal.is_open()) << "no pseudo-terminal; is devpts mounted at /dev/pts?";
   terminal.WaitFor("qasino> ");
   terminal.Type("select\n");
   terminal.WaitFor("     -> ");
