@@ -53,7 +53,8 @@ constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
 // callers of reflection, and answers on their way.
 constexpr absl::Duration kCloseTime = absl::Seconds(1);
 constexpr absl::Duration kTimeAfterGrace = absl::Seconds(2);
-constexpr int kMaxStreamsPerConnection = 10'000;
+// Calls at a time on one connection. A client with more waits for one of its own to end.
+constexpr int kMaxStreamsPerConnection = 1'000;
 // Threads for reflection, gRPC's only service here that blocks a thread.
 constexpr int kMaxReflectionThreads = 8;
 
@@ -430,6 +431,9 @@ absl::StatusOr<int> Process::Serve(Part& part, int port) {
   int bound = 0;
   grpc::ResourceQuota quota(std::string(part.name()));
   quota.SetMaxThreads(kMaxReflectionThreads);
+  // The quota has no size, on purpose. Past it gRPC ends connections without a call and then
+  // cancels calls picked at random, whoever took the memory; so one greedy client would end
+  // honest clients' streams. Each part bounds what it holds, and refuses who asks for more.
   grpc::ServerBuilder builder;
   builder.AddListeningPort(address, *credentials, &bound);
   builder.RegisterService(&part.service());

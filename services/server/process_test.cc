@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -384,6 +385,44 @@ TEST(ProcessTest, MessagesOverTheLimitAreRefused) {
             grpc::StatusCode::RESOURCE_EXHAUSTED);
   int64_t generation = 0;
   EXPECT_TRUE(Publish(channel, &generation).ok());
+  running.process.reset();
+}
+
+// Each watch holds a stream; the first answer says that the server has it.
+TEST(ProcessTest, OneConnectionHasAThousandStreamsAtATime) {
+  Running running;
+  FakeIngest ingest;
+  const auto stub = v1::Ingest::NewStub(ChannelTo(running.Serve(ingest)));
+  struct Call {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReader<v1::WatchGenerationsResponse>> reader;
+  };
+  std::vector<std::unique_ptr<Call>> calls;
+  v1::WatchGenerationsResponse response;
+  for (int i = 0; i < 1000; ++i) {
+    auto& call = *calls.emplace_back(std::make_unique<Call>());
+    call.reader = stub->WatchGenerations(&call.context, {});
+    ASSERT_TRUE(call.reader->Read(&response)) << i;
+  }
+  {
+    Call over;
+    over.context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
+    over.reader = stub->WatchGenerations(&over.context, {});
+    EXPECT_FALSE(over.reader->Read(&response));
+    EXPECT_EQ(over.reader->Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  }
+  // It only waits: when one ends, the next begins.
+  calls.front()->context.TryCancel();
+  calls.front()->reader->Finish();
+  Call next;
+  next.reader = stub->WatchGenerations(&next.context, {});
+  EXPECT_TRUE(next.reader->Read(&response));
+  next.context.TryCancel();
+  next.reader->Finish();
+  for (size_t i = 1; i < calls.size(); ++i) {
+    calls[i]->context.TryCancel();
+    calls[i]->reader->Finish();
+  }
   running.process.reset();
 }
 
