@@ -48,7 +48,7 @@ Collector::Collector(const Options& options, Clock& clock, Metrics& metrics, Sha
       factory_(std::move(factory)),
       on_sealed_(std::move(on_sealed)),
       on_generation_(std::move(on_generation)),
-      generations_(options.generation_duration, clock.Now()),
+      generations_(options.generation_duration, clock.Now(), options.newest_generation),
       shard_(std::move(shard)),
       generation_(generations_.current()) {
   metrics_.generation.Set(static_cast<double>(generation()));

@@ -68,6 +68,8 @@ class Collector {
     std::string identity;
     // Whole seconds, 1 s to 1 day.
     absl::Duration generation_duration = absl::Seconds(30);
+    // The newest generation that the store has; 0: none, or not known. See GenerationClock.
+    int64_t newest_generation = 0;
     Limits limits;
   };
   using ShardFactory = std::function<absl::StatusOr<std::unique_ptr<Shard>>(const Limits&)>;

@@ -60,9 +60,18 @@ class FakeStore::Service final : public v1::SnapshotStore::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status GetManifest(grpc::ServerContext*, const v1::GetManifestRequest* request,
+                           v1::Manifest* manifest) override {
+    absl::MutexLock lock(&mutex_);
+    if (request->generation() != 0) return grpc::Status(grpc::StatusCode::NOT_FOUND, "not held");
+    manifest->set_generation(newest_);
+    return grpc::Status::OK;
+  }
+
   absl::Mutex mutex_;
   absl::CondVar changed_;
   int puts_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t newest_ ABSL_GUARDED_BY(mutex_) = 0;
   bool hold_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<absl::Status> answers_ ABSL_GUARDED_BY(mutex_);
   std::vector<StoredShard> shards_ ABSL_GUARDED_BY(mutex_);
@@ -106,6 +115,11 @@ void FakeStore::Hold(bool hold) {
   absl::MutexLock lock(&service_->mutex_);
   service_->hold_ = hold;
   service_->changed_.SignalAll();
+}
+
+void FakeStore::SetNewest(int64_t generation) {
+  absl::MutexLock lock(&service_->mutex_);
+  service_->newest_ = generation;
 }
 
 std::vector<StoredShard> FakeStore::Await(size_t count) {

@@ -1,6 +1,7 @@
 #ifndef QASINO_SERVICES_INGEST_FAKE_STORE_H_
 #define QASINO_SERVICES_INGEST_FAKE_STORE_H_
 
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -43,6 +44,9 @@ class FakeStore {
   void AnswerNext(absl::Status status);
   // Puts wait until this is undone.
   void Hold(bool hold);
+
+  // What it tells of its newest manifest: 0, the empty snapshot, to begin with.
+  void SetNewest(int64_t generation);
 
   // Waits until it holds `count` shards, and returns all of them in order of arrival.
   std::vector<StoredShard> Await(size_t count);

@@ -4,10 +4,12 @@
 
 namespace qasino::ingest {
 
-GenerationClock::GenerationClock(absl::Duration duration, absl::Time now)
+GenerationClock::GenerationClock(absl::Duration duration, absl::Time now, int64_t newest)
     : duration_s_(absl::ToInt64Seconds(duration)) {
   // Generation 0 is the empty snapshot's; a clock may well stand at 1970.
   current_ = std::max(Floor(now), duration_s_);
+  // A newest one that was made with another duration may be no multiple of this one.
+  if (newest > current_) current_ = newest - newest % duration_s_ + duration_s_;
   end_ = absl::FromUnixSeconds(current_ + duration_s_);
   FindEnd(now);
 }

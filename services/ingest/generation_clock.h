@@ -17,12 +17,15 @@ namespace qasino::ingest {
 //     is at its end, and numbers stay those of the clock.
 //   - The clock steps back further: generations go on ending at multiples of the duration by
 //     the new time, and each number is the last plus one duration.
+//   - The clock stepped back while no process ran: the first number follows the newest one
+//     that the store knows of, as after a step back.
 //
 // Not thread-safe.
 class GenerationClock {
  public:
-  // `duration` is whole seconds, at least one.
-  GenerationClock(absl::Duration duration, absl::Time now);
+  // `duration` is whole seconds, at least one. `newest` is the newest generation that is known
+  // of, 0 if none; when it is newer than the clock's, the first one here comes after it.
+  GenerationClock(absl::Duration duration, absl::Time now, int64_t newest = 0);
 
   // The running generation; at least 1.
   int64_t current() const { return current_; }

@@ -96,6 +96,24 @@ TEST(GenerationClock, WhateverTheClockDoesNumbersGrowByMultiples) {
   }
 }
 
+TEST(GenerationClock, BeginsAfterANewestThatIsAheadOfTheClock) {
+  GenerationClock clock(absl::Seconds(30), At(1007), 99'990);
+  EXPECT_EQ(clock.current(), 100'020);
+  EXPECT_EQ(clock.end(), At(1020));
+  ASSERT_TRUE(clock.Due(At(1020)));
+  clock.Advance(At(1020));
+  EXPECT_EQ(clock.current(), 100'050);
+  // One that another duration made: the next multiple.
+  EXPECT_EQ(GenerationClock(absl::Seconds(30), At(1007), 99'991).current(), 100'020);
+}
+
+TEST(GenerationClock, ANewestThatIsNotAheadChangesNothing) {
+  // Another process may have ended the clock's generation early.
+  EXPECT_EQ(GenerationClock(absl::Seconds(30), At(1007), 990).current(), 990);
+  EXPECT_EQ(GenerationClock(absl::Seconds(30), At(1007), 960).current(), 990);
+  EXPECT_EQ(GenerationClock(absl::Seconds(30), At(1007), 0).current(), 990);
+}
+
 TEST(GenerationClock, NumbersAreNeverZero) {
   GenerationClock clock(absl::Seconds(30), At(3));
   EXPECT_EQ(clock.current(), 30);

@@ -1,8 +1,12 @@
 #include "services/ingest/ingest_part.h"
 
+#include <grpcpp/grpcpp.h>
+
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "qasino/v1/snapshot.grpc.pb.h"
 #include "services/ingest/collector.h"
 #include "services/ingest/ingest_service.h"
 #include "services/ingest/metrics.h"
@@ -14,6 +18,11 @@
 
 namespace qasino::ingest {
 namespace {
+
+// How long the start may wait for the store, by the machine's clock.
+constexpr absl::Duration kStoreWait = absl::Seconds(1);
+// The end of the year 9999; what is later is a mistake, and sums of it may overflow.
+constexpr int64_t kLatestGeneration = 253'402'300'799;
 
 absl::Status CheckLimits(const Limits& limits) {
   struct Range {
@@ -45,6 +54,28 @@ absl::Status CheckLimits(const Limits& limits) {
     }
   }
   return absl::OkStatus();
+}
+
+// The store's newest generation; 0 when it has none or is away, which is no fault.
+int64_t NewestGeneration(const std::shared_ptr<grpc::Channel>& store) {
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kStoreWait));
+  // Processes that are started together: the store may come up just now.
+  context.set_wait_for_ready(true);
+  v1::Manifest newest;
+  const grpc::Status status =
+      v1::SnapshotStore::NewStub(store)->GetManifest(&context, v1::GetManifestRequest(), &newest);
+  if (!status.ok() && status.error_code() != grpc::StatusCode::NOT_FOUND) {
+    log::Warn("ingest", "the store does not tell its newest generation: going by the clock alone",
+              {{"error", status.error_message()}});
+    return 0;
+  }
+  if (newest.generation() < 0 || newest.generation() > kLatestGeneration) {
+    log::Error("ingest", "the store's newest generation cannot be: going by the clock alone",
+               {{"generation", newest.generation()}});
+    return 0;
+  }
+  return newest.generation();
 }
 
 }  // namespace
@@ -91,10 +122,14 @@ absl::StatusOr<std::unique_ptr<IngestPart>> IngestPart::Create(const IngestOptio
   if (absl::Status status = CheckLimits(options.limits); !status.ok()) return status;
   Clock& clock = options.clock == nullptr ? Clock::Real() : *options.clock;
 
+  const int64_t newest = NewestGeneration(store);
   auto state = std::make_unique<State>(metrics, options, std::move(store));
   State* const raw = state.get();
   absl::StatusOr<std::unique_ptr<Collector>> collector = Collector::Create(
-      {.identity = options.identity, .generation_duration = duration, .limits = options.limits},
+      {.identity = options.identity,
+       .generation_duration = duration,
+       .newest_generation = newest,
+       .limits = options.limits},
       clock, state->metrics, OpenSqliteShard,
       [raw](SealedShard shard) { raw->sender.Add(std::move(shard)); },
       [raw](int64_t generation) { raw->Announce(generation); });
@@ -107,6 +142,10 @@ absl::StatusOr<std::unique_ptr<IngestPart>> IngestPart::Create(const IngestOptio
   {
     absl::MutexLock lock(&state->mutex);
     state->announce_to = state->service.get();
+  }
+  if (newest > absl::ToUnixSeconds(clock.Now())) {
+    log::Warn("ingest", "the store's newest generation is ahead of the clock: going on after it",
+              {{"newest", newest}, {"generation", state->collector->generation()}});
   }
   log::Info("ingest", "collecting",
             {{"identity", options.identity},

@@ -33,7 +33,8 @@ struct IngestOptions {
 
 // The ingest part: the service qasino.v1.Ingest, the running generation's shard, and the
 // handing in of sealed shards. It needs the store only to hand shards in, and is ready
-// without it.
+// without it. At the start it asks the store for its newest generation, so that a clock that
+// was put back while no process ran makes no number repeat or fall.
 //
 //   auto part = IngestPart::Create(options, store, process->metrics());
 //   process->Serve(**part, port);
@@ -42,8 +43,9 @@ struct IngestOptions {
 // Drain loses neither while the store answers in time.
 class IngestPart : public server::Part {
  public:
-  // Opens the running shard and begins the generation. INVALID_ARGUMENT names an option that
-  // is out of range. `metrics` outlives the part.
+  // Opens the running shard and begins the generation; waits a second, at the most, for the
+  // store to tell its newest one, and without it goes by the clock. INVALID_ARGUMENT names an
+  // option that is out of range. `metrics` outlives the part.
   static absl::StatusOr<std::unique_ptr<IngestPart>> Create(const IngestOptions& options,
                                                             std::shared_ptr<grpc::Channel> store,
                                                             prometheus::Registry& metrics);

@@ -427,6 +427,33 @@ TEST_F(IngestPartTest, AStoreThatComesBackGetsEveryGeneration) {
   }
 }
 
+TEST_F(IngestPartTest, AClockPutBackBetweenTwoRunsMakesNoNumberRepeatOrFall) {
+  store_.SetNewest(kGeneration + 300);
+  Open();
+  v1::PublishResponse response;
+  ASSERT_TRUE(Publish(OneRow("h1", "t", 1), &response).ok());
+  EXPECT_EQ(response.generation(), kGeneration + 330);
+  clock_.Advance(absl::Seconds(30));
+  EXPECT_EQ(store_.Await(1)[0].info.generation(), kGeneration + 330);
+  ASSERT_TRUE(Publish(OneRow("h1", "t", 2), &response).ok());
+  EXPECT_EQ(response.generation(), kGeneration + 360);
+}
+
+TEST_F(IngestPartTest, AGenerationThatAnotherProcessEndedEarlyIsStillTheRunningOne) {
+  store_.SetNewest(kGeneration);
+  Open();
+  EXPECT_EQ(part_->generation(), kGeneration);
+}
+
+TEST_F(IngestPartTest, WithoutAStoreTheFirstGenerationIsTheClocks) {
+  store_.SetNewest(kGeneration + 300);
+  store_.Leave();
+  Open();
+  EXPECT_EQ(part_->generation(), kGeneration);
+  EXPECT_TRUE(part_->Ready().ok());
+  store_.Return();
+}
+
 TEST(IngestOptions, AreCheckedWithASentence) {
   prometheus::Registry registry;
   const auto refusal = [&](const IngestOptions& options) {
