@@ -64,43 +64,72 @@ Collector::~Collector() {
   answerer_.join();
 }
 
-absl::Status Collector::Submit(std::unique_ptr<PublishBatch> batch) {
-  return Enqueue(std::move(batch), /*anyway=*/false);
+bool Collector::HasRoom(int64_t bytes, int64_t publishes) const {
+  const Limits& limits = options_.limits;
+  // Where nothing is queued there is room for anything, or some things would wait for ever.
+  return queued_publishes_ == 0 || (queued_bytes_ + bytes <= limits.queued_bytes &&
+                                    queued_publishes_ + publishes <= limits.queued_publishes);
 }
 
-absl::Status Collector::SubmitAnyway(std::unique_ptr<PublishBatch> batch) {
-  return Enqueue(std::move(batch), /*anyway=*/true);
-}
-
-absl::Status Collector::Enqueue(std::unique_ptr<PublishBatch> batch, bool anyway) {
+absl::Status Collector::Reserve(int64_t bytes, int64_t publishes) {
   absl::MutexLock lock(&mutex_);
   if (stopping_) return Stopping();
-  const auto publishes = static_cast<int64_t>(batch->items.size());
-  if (!anyway && queued_bytes_ + batch->cost > options_.limits.queued_bytes) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "too much is queued: ", queued_bytes_, " bytes and the publish's ", batch->cost,
-        " are over the limit of ", options_.limits.queued_bytes, "; try again"));
-  }
-  if (!anyway && queued_publishes_ + publishes > options_.limits.queued_publishes) {
+  if (!HasRoom(bytes, publishes)) {
+    if (queued_bytes_ + bytes > options_.limits.queued_bytes) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("too much is queued: ", queued_bytes_, " bytes and the publish's ", bytes,
+                       " are over the limit of ", options_.limits.queued_bytes, "; try again"));
+    }
     return absl::ResourceExhaustedError(
         absl::StrCat("too much is queued: ", queued_publishes_, " publishes, the limit is ",
                      options_.limits.queued_publishes, "; try again"));
   }
-  queued_bytes_ += batch->cost;
+  queued_bytes_ += bytes;
   queued_publishes_ += publishes;
-  queue_.push_back(std::move(batch));
-  work_.Signal();
   return absl::OkStatus();
 }
 
-bool Collector::HasRoomOr(std::function<void()> call) {
+bool Collector::ReserveOr(int64_t bytes, int64_t publishes, std::function<void()> call) {
   absl::MutexLock lock(&mutex_);
-  if (stopping_ || (queued_bytes_ < options_.limits.queued_bytes &&
-                    queued_publishes_ < options_.limits.queued_publishes)) {
-    return true;
+  if (!stopping_ && (!wait_for_room_.empty() || !HasRoom(bytes, publishes))) {
+    wait_for_room_.push_back({bytes, publishes, std::move(call)});
+    return false;
   }
-  wait_for_room_.push_back(std::move(call));
-  return false;
+  queued_bytes_ += bytes;
+  queued_publishes_ += publishes;
+  return true;
+}
+
+void Collector::Release(int64_t bytes, int64_t publishes) {
+  std::vector<std::function<void()>> calls;
+  {
+    absl::MutexLock lock(&mutex_);
+    queued_bytes_ -= bytes;
+    queued_publishes_ -= publishes;
+    while (!wait_for_room_.empty() &&
+           HasRoom(wait_for_room_.front().bytes, wait_for_room_.front().publishes)) {
+      Waiting& first = wait_for_room_.front();
+      queued_bytes_ += first.bytes;
+      queued_publishes_ += first.publishes;
+      calls.push_back(std::move(first.call));
+      wait_for_room_.pop_front();
+    }
+    metrics_.queue_bytes.Set(static_cast<double>(queued_bytes_));
+  }
+  for (const auto& call : calls) call();
+}
+
+absl::Status Collector::Submit(std::unique_ptr<PublishBatch> batch) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!stopping_) {
+      queue_.push_back(std::move(batch));
+      work_.Signal();
+      return absl::OkStatus();
+    }
+  }
+  Release(batch->bytes, batch->publishes);
+  return Stopping();
 }
 
 absl::Status Collector::Ready() const {
@@ -125,15 +154,20 @@ void Collector::CountReceived(bool update, int64_t publishes) {
 }
 
 bool Collector::Drain(absl::Time deadline) {
-  std::vector<std::function<void()>> waiting;
+  std::deque<Waiting> waiting;
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
     if (ready_.ok()) ready_ = Stopping();
     waiting.swap(wait_for_room_);
+    // As they will give it back.
+    for (const Waiting& one : waiting) {
+      queued_bytes_ += one.bytes;
+      queued_publishes_ += one.publishes;
+    }
     work_.Signal();
   }
-  for (const auto& call : waiting) call();
+  for (const Waiting& one : waiting) one.call();
   {
     absl::MutexLock lock(&ended_mutex_);
     if (!ended_mutex_.AwaitWithDeadline(absl::Condition(&all_sealed_), deadline)) return false;
@@ -166,7 +200,7 @@ void Collector::Write() {
     for (std::unique_ptr<PublishBatch>& batch : batches) {
       Apply(*batch);
       publishes += batch->items.size();
-      bytes += batch->cost;
+      bytes += batch->bytes;
       applied.push_back(std::move(batch));
       if (publishes >= kPublishesBetweenAnswers || bytes >= kBytesBetweenAnswers) {
         HandOn(&applied);
@@ -382,8 +416,8 @@ void Collector::Answer() {
     int64_t bytes = 0;
     int64_t publishes = 0;
     for (std::unique_ptr<PublishBatch>& batch : applied) {
-      bytes += batch->cost;
-      publishes += static_cast<int64_t>(batch->items.size());
+      bytes += batch->bytes;
+      publishes += batch->publishes;
       batch->Answer();
       batch.reset();
     }
@@ -391,18 +425,7 @@ void Collector::Answer() {
     for (Task& task : tasks) task();
     tasks.clear();
 
-    std::vector<std::function<void()>> waiting;
-    {
-      absl::MutexLock lock(&mutex_);
-      queued_bytes_ -= bytes;
-      queued_publishes_ -= publishes;
-      metrics_.queue_bytes.Set(static_cast<double>(queued_bytes_));
-      if (queued_bytes_ < options_.limits.queued_bytes &&
-          queued_publishes_ < options_.limits.queued_publishes) {
-        waiting.swap(wait_for_room_);
-      }
-    }
-    for (const auto& call : waiting) call();
+    Release(bytes, publishes);
   }
 }
 

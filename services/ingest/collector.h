@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -45,13 +46,15 @@ class PublishBatch {
   virtual void Answer() = 0;
 
   absl::InlinedVector<PublishItem, 1> items;
-  // What it counts for in the queue; see CostOf.
-  int64_t cost = 0;
+  // The room that was reserved for it in the queue: bytes of memory, and publishes.
+  int64_t bytes = 0;
+  int64_t publishes = 0;
 };
 
 // Collects publishes into the shard of the running generation, and changes generations.
 //
-//   collector->Submit(batch);    // any thread; Answer() follows
+//   collector->Reserve(bytes, publishes);  // any thread; before the batch is in memory
+//   collector->Submit(batch);    // Answer() follows
 //   ...                          // at the end of a generation: on_sealed(shard)
 //   collector->Drain(deadline);  // the queue, then on_sealed with the last shard
 //
@@ -88,17 +91,23 @@ class Collector {
   Collector(const Collector&) = delete;
   Collector& operator=(const Collector&) = delete;
 
-  // Queues the batch, unless that takes the queue over its limits (RESOURCE_EXHAUSTED) or
-  // the collector stops (UNAVAILABLE); then it is destroyed unanswered.
+  // Takes room in the queue for a batch that is to be made. It is given back by Release, or by
+  // Submit: when the batch is answered or not taken. RESOURCE_EXHAUSTED names the limit that it
+  // would pass; what is larger than the whole queue gets in when nothing else is there.
+  absl::Status Reserve(int64_t bytes, int64_t publishes);
+
+  // The same for who can wait. True: the room is reserved. False: `call` will be called, once,
+  // as soon as it is, or when the collector stops, whose Submit then refuses; on any thread,
+  // without a lock held. Those that wait are served in the order in which they came; Reserve
+  // does not wait for them.
+  bool ReserveOr(int64_t bytes, int64_t publishes, std::function<void()> call);
+
+  // Gives room back that no batch needs. Not with a lock held that a `call` may take.
+  void Release(int64_t bytes, int64_t publishes);
+
+  // Queues a batch for which room was reserved. UNAVAILABLE when the collector stops; then it is
+  // destroyed unanswered. Not with a lock held that a `call` may take.
   absl::Status Submit(std::unique_ptr<PublishBatch> batch);
-
-  // Queues a batch that is in memory anyway, even over the limits; UNAVAILABLE when the
-  // collector stops. For streams, which then read on only when there is room again.
-  absl::Status SubmitAnyway(std::unique_ptr<PublishBatch> batch);
-
-  // True when the queue has room. Else `call` is called once, as soon as it has, or when
-  // the collector stops; on any thread, without a lock held.
-  bool HasRoomOr(std::function<void()> call);
 
   // The running generation.
   int64_t generation() const { return generation_.load(std::memory_order_relaxed); }
@@ -123,12 +132,18 @@ class Collector {
     std::unique_ptr<Shard> shard;
     v1::ShardInfo info;  // what the shard itself does not know
   };
+  // Who waits for room.
+  struct Waiting {
+    int64_t bytes = 0;
+    int64_t publishes = 0;
+    std::function<void()> call;
+  };
   using Task = std::function<void()>;
 
   Collector(const Options& options, Clock& clock, Metrics& metrics, ShardFactory factory,
             OnSealed on_sealed, OnGeneration on_generation, std::unique_ptr<Shard> shard);
 
-  absl::Status Enqueue(std::unique_ptr<PublishBatch> batch, bool anyway);
+  bool HasRoom(int64_t bytes, int64_t publishes) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
   // On the writer.
   void Write();
@@ -170,10 +185,10 @@ class Collector {
   // The writer has something to do.
   absl::CondVar work_;
   std::vector<std::unique_ptr<PublishBatch>> queue_ ABSL_GUARDED_BY(mutex_);
-  // Of the batches that are not yet answered.
+  // Reserved: for batches to come, and for those that are not yet answered.
   int64_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t queued_publishes_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::vector<std::function<void()>> wait_for_room_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Waiting> wait_for_room_ ABSL_GUARDED_BY(mutex_);
   std::function<void(absl::StatusOr<SealedShard>)> copy_ ABSL_GUARDED_BY(mutex_);
   bool copying_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

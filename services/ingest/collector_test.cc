@@ -61,7 +61,8 @@ class TestBatch : public PublishBatch {
     for (const v1::PublishRequest& publish : publishes_) {
       items.emplace_back().publish = &publish;
     }
-    cost = size;
+    bytes = size;
+    this->publishes = static_cast<int64_t>(items.size());
   }
 
   void Answer() override {
@@ -113,7 +114,12 @@ class CollectorTest : public ::testing::Test {
   }
 
   absl::Status Submit(std::vector<v1::PublishRequest> publishes, int64_t size = 100) {
-    return collector_->Submit(std::make_unique<TestBatch>(answers_, std::move(publishes), size));
+    return Submit(std::make_unique<TestBatch>(answers_, std::move(publishes), size));
+  }
+
+  absl::Status Submit(std::unique_ptr<PublishBatch> batch) {
+    const absl::Status status = collector_->Reserve(batch->bytes, batch->publishes);
+    return status.ok() ? collector_->Submit(std::move(batch)) : status;
   }
 
   std::vector<SealedShard> AwaitSealed(size_t count) {
@@ -197,7 +203,7 @@ TEST_F(CollectorTest, RefusedItemsAreCarriedAlong) {
       answers_, std::vector<v1::PublishRequest>{OneRow("h1", "t", 1), OneRow("h1", "u", 2),
                                                 OneRow("h1", "v", 3)});
   batch->items[1].status = absl::InvalidArgumentError("wrong");
-  ASSERT_TRUE(collector_->Submit(std::move(batch)).ok());
+  ASSERT_TRUE(Submit(std::move(batch)).ok());
   const auto answers = answers_.Await(3);
   EXPECT_TRUE(answers[0].status.ok());
   EXPECT_EQ(answers[1].status, absl::InvalidArgumentError("wrong"));
@@ -220,18 +226,47 @@ TEST_F(CollectorTest, TheQueueIsBounded) {
     const absl::Status full = Submit({OneRow("h2", "t", 1)}, 600);
     EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
     EXPECT_THAT(std::string(full.message()), HasSubstr("limit of 1000"));
-    // A stream's batch is in memory anyway.
-    EXPECT_TRUE(collector_
-                    ->SubmitAnyway(std::make_unique<TestBatch>(
-                        answers_, std::vector{OneRow("h3", "t", 1)}, 600))
-                    .ok());
-    EXPECT_FALSE(collector_->HasRoomOr([&] { ++called; }));
+    EXPECT_THAT(std::string(collector_->Reserve(1, 50).message()), HasSubstr("the limit is 50"));
+    EXPECT_FALSE(collector_->ReserveOr(600, 1, [&] { ++called; }));
     EXPECT_EQ(called, 0);
   }
-  answers_.Await(2);
+  answers_.Await(1);
   EXPECT_TRUE(collector_->Drain(absl::InfiniteFuture()));
   EXPECT_EQ(called, 1);
-  EXPECT_TRUE(collector_->HasRoomOr([] {}));
+}
+
+// Each waits with a message of its own; all of them together never pass the bound.
+TEST_F(CollectorTest, ManyThatWaitAreLetInOneAfterAnotherAndNeverAtOnce) {
+  Open({.queued_bytes = 1000});
+  ASSERT_TRUE(collector_->Reserve(700, 1).ok());
+  std::vector<int> called;
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_FALSE(
+        collector_->ReserveOr(i == 4 ? 5000 : 400, 1, [&called, i] { called.push_back(i); }));
+  }
+  EXPECT_THAT(called, ElementsAre());
+  collector_->Release(100, 0);
+  EXPECT_THAT(called, ElementsAre(0));
+  collector_->Release(600, 1);
+  EXPECT_THAT(called, ElementsAre(0, 1));
+  // One that comes later waits behind them; a Reserve does not.
+  EXPECT_FALSE(collector_->ReserveOr(1, 1, [&called] { called.push_back(5); }));
+  EXPECT_TRUE(collector_->Reserve(1, 1).ok());
+  collector_->Release(1, 1);
+  collector_->Release(400, 1);
+  EXPECT_THAT(called, ElementsAre(0, 1, 2));
+  collector_->Release(400, 1);
+  collector_->Release(400, 1);
+  EXPECT_THAT(called, ElementsAre(0, 1, 2, 3));
+  // Larger than the queue: it has it alone.
+  collector_->Release(400, 1);
+  EXPECT_THAT(called, ElementsAre(0, 1, 2, 3, 4));
+  EXPECT_FALSE(collector_->Reserve(1, 1).ok());
+  // Who waits when it stops is told, and refused then.
+  EXPECT_TRUE(collector_->Drain(absl::InfiniteFuture()));
+  EXPECT_THAT(called, ElementsAre(0, 1, 2, 3, 4, 5));
+  auto late = std::make_unique<TestBatch>(answers_, std::vector{OneRow("h", "t", 1)}, 1);
+  EXPECT_EQ(collector_->Submit(std::move(late)).code(), absl::StatusCode::kUnavailable);
 }
 
 TEST_F(CollectorTest, WhenItStopsItFinishesTheQueueFirst) {

@@ -36,6 +36,7 @@ absl::Status CheckLimits(const Limits& limits) {
            Range{"rows of a publish", limits.rows_per_publish, 1, kAny},
            Range{"bytes of a publish", limits.bytes_per_publish, 1, 1 << 30},
            Range{"publishes of a message", limits.publishes_per_message, 1, 1 << 24},
+           Range{"memory of a message", limits.memory_per_message, 1 << 10, kAny},
            Range{"columns of a table", limits.columns_per_table, 1, 2000},
            Range{"bytes of a row", limits.bytes_per_row, 1 << 10, 1 << 30},
            Range{"tables of a shard", limits.tables_per_shard, 1, 1 << 24},
@@ -44,6 +45,7 @@ absl::Status CheckLimits(const Limits& limits) {
            Range{"bytes of the running shard", limits.shard_bytes, 1 << 20, int64_t{1920} << 20},
            Range{"queued bytes", limits.queued_bytes, 1, kAny},
            Range{"queued publishes", limits.queued_publishes, 1, kAny},
+           Range{"streams", limits.streams, 1, 1 << 20},
            Range{"backlog bytes", limits.backlog_bytes, 0, kAny},
            Range{"backlog shards", limits.backlog_shards, 1, kAny},
        }) {

@@ -365,6 +365,119 @@ TEST_F(IngestPartTest, TheRunningShardCanBeRead) {
   }
 }
 
+TEST_F(IngestPartTest, EmptyColumnsByTheMillionAreRefusedUnparsed) {
+  Open();
+  v1::PublishRequest publish;
+  // Two bytes each: an empty column.
+  std::string table;
+  for (int i = 0; i < 10'000'000; ++i) table += std::string("\x12\0", 2);
+  publish.GetReflection()->MutableUnknownFields(&publish)->AddLengthDelimited(2, table);
+  v1::PublishResponse response;
+  grpc::Status status = Publish(publish, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(status.error_message(), "the table has 10000000 columns, over the limit of 2000");
+
+  grpc::ClientContext context;
+  auto stream = stub_->PublishStream(&context);
+  v1::PublishStreamRequest request;
+  *request.add_publishes() = publish;
+  stream->Write(request);
+  v1::PublishStreamResponse results;
+  EXPECT_FALSE(stream->Read(&results));
+  status = stream->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(status.error_message(), StartsWith("the message takes about "));
+  EXPECT_THAT(status.error_message(), HasSubstr("over the limit of 268435456"));
+}
+
+TEST_F(IngestPartTest, ATableWithTooManyColumnsIsRefusedAloneInAStream) {
+  Open({.limits = {.columns_per_table = 1}});
+  v1::PublishRequest wide = OneRow("h", "wide", 1);
+  *wide.mutable_table()->add_columns() = wide.table().columns(0);
+  wide.mutable_table()->mutable_columns(1)->set_name("b");
+  grpc::ClientContext context;
+  auto stream = stub_->PublishStream(&context);
+  v1::PublishStreamRequest request;
+  *request.add_publishes() = wide;
+  *request.add_publishes() = OneRow("h", "t", 1);
+  ASSERT_TRUE(stream->Write(request));
+  stream->WritesDone();
+  v1::PublishStreamResponse response;
+  ASSERT_TRUE(stream->Read(&response));
+  ASSERT_EQ(response.results_size(), 2);
+  EXPECT_EQ(response.results(0).message(), "table 'wide': has 2 columns, over the limit of 1");
+  EXPECT_EQ(response.results(1).code(), 0);
+  EXPECT_FALSE(stream->Read(&response));
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
+TEST_F(IngestPartTest, StreamsAreBounded) {
+  Open({.limits = {.streams = 2}});
+  struct Call {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReaderWriter<v1::PublishStreamRequest, v1::PublishStreamResponse>>
+        stream;
+  };
+  v1::PublishStreamRequest request;
+  *request.add_publishes() = OneRow("h", "t", 1);
+  v1::PublishStreamResponse response;
+  Call calls[3];
+  for (Call& call : calls) {
+    call.stream = stub_->PublishStream(&call.context);
+    call.stream->Write(request);
+    EXPECT_EQ(call.stream->Read(&response), &call != &calls[2]);
+  }
+  const grpc::Status status = calls[2].stream->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(status.error_message(), "2 PublishStreams are open, which is the limit; try again");
+  calls[0].stream->WritesDone();
+  EXPECT_TRUE(calls[0].stream->Finish().ok());
+  // When one has ended another may begin.
+  bool began = false;
+  while (!began) {
+    Call next;
+    next.stream = stub_->PublishStream(&next.context);
+    next.stream->Write(request);
+    began = next.stream->Read(&response);
+    next.stream->WritesDone();
+    next.stream->Finish();
+  }
+  calls[1].stream->WritesDone();
+  EXPECT_TRUE(calls[1].stream->Finish().ok());
+}
+
+// All idle streams wait for a message, so all may get one at once.
+TEST_F(IngestPartTest, ManyStreamsAtOnceGoThroughASmallQueue) {
+  Open({.limits = {.queued_bytes = 2000, .queued_publishes = 10}});
+  constexpr int kStreams = 20;
+  std::vector<std::thread> threads;
+  for (int s = 0; s < kStreams; ++s) {
+    threads.emplace_back([this, s] {
+      grpc::ClientContext context;
+      auto stream = stub_->PublishStream(&context);
+      v1::PublishStreamRequest request;
+      for (int j = 0; j < 50; ++j)
+        *request.add_publishes() = OneRow(absl::StrCat(s, "-", j), "t", j);
+      v1::PublishStreamResponse response;
+      for (int i = 0; i < 5; ++i) ASSERT_TRUE(stream->Write(request));
+      // Some clients vanish with messages that wait.
+      if (s % 5 == 4) {
+        context.TryCancel();
+        stream->Finish();
+        return;
+      }
+      stream->WritesDone();
+      int results = 0;
+      while (stream->Read(&response)) results += response.results_size();
+      EXPECT_TRUE(stream->Finish().ok());
+      EXPECT_EQ(results, 250);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  part_->Drain(absl::InfiniteFuture());
+  EXPECT_THAT(MetricsText(), HasSubstr("qasino_ingest_queue_bytes 0"));
+}
+
 TEST_F(IngestPartTest, DrainSealsHandsInAndEndsStreams) {
   Open();
   grpc::ClientContext context;

@@ -1,14 +1,15 @@
 #include "services/ingest/ingest_service.h"
 
 #include <google/protobuf/arena.h>
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/wire_format_lite.h>
+#include <grpcpp/alarm.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 
 #include <algorithm>
 #include <atomic>
 #include <deque>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -17,11 +18,10 @@
 #include "qasino/v1/ingest.grpc.pb.h"
 #include "services/ingest/timestamp.h"
 #include "services/ingest/validate.h"
+#include "services/ingest/wire_scan.h"
 
 namespace qasino::ingest {
 namespace {
-
-using google::protobuf::internal::WireFormatLite;
 
 // Messages of one stream that may be under way, so that one is read while another is
 // applied.
@@ -42,21 +42,48 @@ grpc::Status Stopping() {
   return grpc::Status(grpc::StatusCode::UNAVAILABLE, "ingest is stopping");
 }
 
-// Counts the publishes of a PublishStreamRequest without making them: an empty one is two
-// bytes on the wire and a hundred in memory. Nothing when the message is not well-formed.
-std::optional<int64_t> CountPublishes(grpc::ByteBuffer* message) {
+absl::Status NoPublishRequest() {
+  return absl::InvalidArgumentError(
+      "the message is not a PublishRequest (texts must be valid UTF-8)");
+}
+
+absl::Status NoPublishStreamRequest() {
+  return absl::InvalidArgumentError(
+      "the message is not a PublishStreamRequest (texts must be valid UTF-8)");
+}
+
+// What the message takes in memory, when that is within the limits. It is not parsed for it.
+absl::StatusOr<WireSize> ScanPublish(grpc::ByteBuffer* message, const Limits& limits) {
   grpc::ProtoBufferReader reader(message);
-  if (!reader.status().ok()) return std::nullopt;
-  google::protobuf::io::CodedInputStream input(&reader);
-  constexpr uint32_t kTag = WireFormatLite::MakeTag(v1::PublishStreamRequest::kPublishesFieldNumber,
-                                                    WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
-  int64_t publishes = 0;
-  while (const uint32_t tag = input.ReadTag()) {
-    if (tag == kTag) ++publishes;
-    if (!WireFormatLite::SkipField(&input, tag)) return std::nullopt;
-  }
-  if (!input.ConsumedEntireMessage()) return std::nullopt;
-  return publishes;
+  if (!reader.status().ok()) return NoPublishRequest();
+  const auto size = ScanPublishRequest(reader, static_cast<int64_t>(message->Length()));
+  if (!size.has_value()) return NoPublishRequest();
+  const absl::Status status = CheckPublish(*size, limits);
+  if (!status.ok()) return status;
+  return *size;
+}
+
+absl::StatusOr<WireSize> ScanMessage(grpc::ByteBuffer* message, const Limits& limits) {
+  grpc::ProtoBufferReader reader(message);
+  if (!reader.status().ok()) return NoPublishStreamRequest();
+  const auto size = ScanPublishStreamRequest(reader, static_cast<int64_t>(message->Length()));
+  if (!size.has_value()) return NoPublishStreamRequest();
+  const absl::Status status = CheckMessage(*size, limits);
+  if (!status.ok()) return status;
+  return *size;
+}
+
+// Runs `call` soon, on a thread of gRPC's.
+void RunSoon(std::function<void()> call) {
+  struct Soon {
+    grpc::Alarm alarm;
+    std::function<void()> call;
+  };
+  auto* const soon = new Soon{.alarm = {}, .call = std::move(call)};
+  soon->alarm.Set(gpr_now(GPR_CLOCK_MONOTONIC), [soon](bool) {
+    const std::unique_ptr<Soon> owned(soon);
+    owned->call();
+  });
 }
 
 // What a service can end from outside.
@@ -125,6 +152,7 @@ struct Shared {
   Metrics& metrics;
   Streams streams;
   std::atomic<int> copies{0};
+  std::atomic<int64_t> publish_streams{0};
 };
 
 class UnaryBatch : public PublishBatch {
@@ -132,22 +160,21 @@ class UnaryBatch : public PublishBatch {
   UnaryBatch(grpc::ServerUnaryReactor* reactor, grpc::ByteBuffer* response)
       : reactor_(reactor), response_(response) {}
 
-  // Reads the message and validates the publish.
-  absl::Status Parse(const grpc::ByteBuffer& message, Shared& shared) {
-    grpc::ByteBuffer copy(message);  // of the reference; reading needs one that is not const
-    const auto bytes = static_cast<int64_t>(copy.Length());
+  // Reads the message, for which room was reserved, and validates the publish.
+  absl::Status Parse(grpc::ByteBuffer* message, const WireSize& size, Shared& shared) {
+    bytes = size.memory;
+    publishes = size.publishes;
+    const auto length = static_cast<int64_t>(message->Length());
     auto* request = google::protobuf::Arena::CreateMessage<v1::PublishRequest>(&arena_);
-    grpc::ProtoBufferReader reader(&copy);
+    grpc::ProtoBufferReader reader(message);
     if (!reader.status().ok() || !request->ParseFromZeroCopyStream(&reader)) {
-      return absl::InvalidArgumentError(
-          "the message is not a PublishRequest (texts must be valid UTF-8)");
+      return NoPublishRequest();
     }
-    shared.metrics.bytes.Increment(static_cast<double>(bytes));
+    shared.metrics.bytes.Increment(static_cast<double>(length));
     shared.collector.CountReceived(request->update());
     items.resize(1);
     items[0].publish = request;
-    cost = CostOf(*request, bytes);
-    return ValidatePublish(*request, bytes, shared.options.limits);
+    return ValidatePublish(*request, length, shared.options.limits);
   }
 
   void Answer() override {
@@ -180,9 +207,18 @@ class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
 
   void Begin() {
     self_ = shared_from_this();
+    const int64_t limit = shared_.options.limits.streams;
+    const bool within = shared_.publish_streams.fetch_add(1) < limit;
     const bool open = shared_.streams.Add(self_);
     absl::MutexLock lock(&mutex_);
-    if (!open) end_ = Stopping();
+    if (!open) {
+      end_ = Stopping();
+    } else if (!within) {
+      shared_.metrics.CountRefused(absl::StatusCode::kResourceExhausted);
+      end_ = grpc::Status(
+          grpc::StatusCode::RESOURCE_EXHAUSTED,
+          absl::StrCat(limit, " PublishStreams are open, which is the limit; try again"));
+    }
     Step();
   }
 
@@ -193,32 +229,32 @@ class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
   }
 
   void OnReadDone(bool ok) override {
-    absl::Status status;
-    std::unique_ptr<Batch> batch;
-    if (ok) {
-      batch = std::make_unique<Batch>(shared_from_this());
-      status = batch->Parse(&incoming_, shared_);
-      incoming_.Clear();
-    }
-    absl::MutexLock lock(&mutex_);
-    reading_ = false;
     if (!ok) {
-      if (!end_.has_value()) end_ = grpc::Status::OK;
-    } else if (!status.ok()) {
-      shared_.metrics.CountRefused(status.code());
-      if (!end_.has_value()) end_ = ToGrpc(status);
-    } else if (!batch->items.empty()) {
-      const auto publishes = static_cast<int64_t>(batch->items.size());
-      status = shared_.collector.SubmitAnyway(std::move(batch));
-      if (status.ok()) {
-        ++messages_;
-        unanswered_ += publishes;
-      } else {
-        shared_.metrics.CountRefused(status.code(), static_cast<double>(publishes));
-        if (!end_.has_value()) end_ = ToGrpc(status);
-      }
+      Handled(grpc::Status::OK);
+      return;
     }
-    Step();
+    const absl::StatusOr<WireSize> size = ScanMessage(&incoming_, shared_.options.limits);
+    if (!size.ok()) {
+      shared_.metrics.CountRefused(size.status().code());
+      Handled(ToGrpc(size.status()));
+      return;
+    }
+    if (size->publishes == 0) {
+      Handled(std::nullopt);
+      return;
+    }
+    {
+      absl::MutexLock lock(&mutex_);
+      size_ = *size;
+      taking_ = true;
+      held_ = true;
+    }
+    // Not on the thread that gives the room: it has others to serve.
+    if (shared_.collector.ReserveOr(size->memory, size->publishes, [self = shared_from_this()] {
+          RunSoon([self] { self->TakeHeld(); });
+        })) {
+      TakeHeld();
+    }
   }
 
   void OnWriteDone(bool ok) override {
@@ -236,6 +272,7 @@ class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
   }
 
   void OnDone() override {
+    shared_.publish_streams.fetch_sub(1);
     shared_.streams.Remove(self_);
     self_.reset();
   }
@@ -245,39 +282,31 @@ class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
    public:
     explicit Batch(std::shared_ptr<PublishStream> stream) : stream_(std::move(stream)) {}
 
-    // Reads the message and validates its publishes.
-    absl::Status Parse(grpc::ByteBuffer* message, Shared& shared) {
+    // Reads the message, for which room was reserved, and validates its publishes.
+    absl::Status Parse(grpc::ByteBuffer* message, const WireSize& size, Shared& shared) {
       const Limits& limits = shared.options.limits;
-      const auto bytes = static_cast<int64_t>(message->Length());
-      const std::optional<int64_t> publishes = CountPublishes(message);
-      if (publishes.has_value() && *publishes > limits.publishes_per_message) {
-        return absl::ResourceExhaustedError(absl::StrCat("the message has ", *publishes,
-                                                         " publishes, over the limit of ",
-                                                         limits.publishes_per_message));
-      }
+      bytes = size.memory;
+      publishes = size.publishes;
+      const auto length = static_cast<int64_t>(message->Length());
       google::protobuf::ArenaOptions arena;
-      arena.start_block_size = std::clamp<int64_t>(4 * bytes, 1 << 10, 1 << 18);
+      arena.start_block_size = std::clamp<int64_t>(size.memory, 1 << 10, 1 << 18);
       arena.max_block_size = 1 << 18;
       arena_.emplace(arena);
       auto* request = google::protobuf::Arena::CreateMessage<v1::PublishStreamRequest>(&*arena_);
       grpc::ProtoBufferReader reader(message);
-      if (!publishes.has_value() || !reader.status().ok() ||
-          !request->ParseFromZeroCopyStream(&reader)) {
-        return absl::InvalidArgumentError(
-            "the message is not a PublishStreamRequest (texts must be valid UTF-8)");
+      if (!reader.status().ok() || !request->ParseFromZeroCopyStream(&reader)) {
+        return NoPublishStreamRequest();
       }
-      shared.metrics.bytes.Increment(static_cast<double>(bytes));
-      cost = bytes;
+      shared.metrics.bytes.Increment(static_cast<double>(length));
       items.resize(request->publishes_size());
       int64_t updates = 0;
       for (int i = 0; i < request->publishes_size(); ++i) {
         const v1::PublishRequest& publish = request->publishes(i);
         // Where the message is within the limit of a publish, so are its parts.
-        const bool small = bytes <= limits.bytes_per_publish;
+        const bool small = length <= limits.bytes_per_publish;
         items[i].publish = &publish;
         items[i].status = ValidatePublish(
             publish, small ? 0 : static_cast<int64_t>(publish.ByteSizeLong()), limits);
-        cost += CostOf(publish, 0);
         if (publish.update()) ++updates;
       }
       shared.collector.CountReceived(true, updates);
@@ -296,6 +325,56 @@ class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
     v1::PublishStreamResponse message;
     int64_t bytes = 0;
   };
+
+  // Hands the held message to the collector, now that there is room for it.
+  void TakeHeld() {
+    WireSize size;
+    bool ended = false;
+    {
+      absl::MutexLock lock(&mutex_);
+      held_ = false;
+      size = size_;
+      ended = end_.has_value();
+    }
+    if (ended) {
+      shared_.collector.Release(size.memory, size.publishes);
+      Handled(std::nullopt);
+      return;
+    }
+    auto batch = std::make_unique<Batch>(shared_from_this());
+    absl::Status status = batch->Parse(&incoming_, size, shared_);
+    incoming_.Clear();
+    if (!status.ok()) {
+      batch.reset();
+      shared_.collector.Release(size.memory, size.publishes);
+      shared_.metrics.CountRefused(status.code());
+      Handled(ToGrpc(status));
+      return;
+    }
+    {
+      // Before the answer can come.
+      absl::MutexLock lock(&mutex_);
+      ++messages_;
+      unanswered_ += size.publishes;
+    }
+    status = shared_.collector.Submit(std::move(batch));
+    if (!status.ok()) {
+      shared_.metrics.CountRefused(status.code(), static_cast<double>(size.publishes));
+      absl::MutexLock lock(&mutex_);
+      --messages_;
+      unanswered_ -= size.publishes;
+    }
+    Handled(status.ok() ? std::nullopt : std::optional(ToGrpc(status)));
+  }
+
+  // The message that was read is dealt with; the stream ends with `end`, if there is one.
+  void Handled(const std::optional<grpc::Status>& end) {
+    absl::MutexLock lock(&mutex_);
+    reading_ = false;
+    taking_ = false;
+    if (end.has_value() && !end_.has_value()) end_ = end;
+    Step();
+  }
 
   // The results of a batch, on the collector's thread.
   void Answer(const Batch& batch) {
@@ -332,14 +411,10 @@ class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
     end_ = grpc::Status::CANCELLED;
   }
 
-  void HasRoom() {
-    absl::MutexLock lock(&mutex_);
-    waiting_for_room_ = false;
-    Step();
-  }
-
   // Starts whatever can be started.
   void Step() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    // Nobody waits for it any more.
+    if (held_ && end_.has_value()) incoming_.Clear();
     if (finished_) return;
     if (!writing_ && !responses_.empty()) {
       bool own_buffer = false;
@@ -357,18 +432,16 @@ class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
       }
     }
     if (end_.has_value()) {
+      // What waits for room in the collector is let in soon, or told that it stops.
+      if (taking_) return;
       if (broken_ ? !writing_ : (unanswered_ == 0 && !writing_ && responses_.empty())) {
         finished_ = true;
         Finish(*end_);
       }
       return;
     }
-    if (reading_ || waiting_for_room_ || messages_ >= kMostMessages ||
+    if (reading_ || messages_ >= kMostMessages ||
         unanswered_ + unsent_ >= shared_.options.limits.publishes_per_message) {
-      return;
-    }
-    if (!shared_.collector.HasRoomOr([self = shared_from_this()] { self->HasRoom(); })) {
-      waiting_for_room_ = true;
       return;
     }
     reading_ = true;
@@ -378,14 +451,21 @@ class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
   Shared& shared_;
   // Until gRPC is done with the call.
   std::shared_ptr<PublishStream> self_;
-  // gRPC's while `reading_` and `writing_`.
+  // gRPC's while `reading_` and `writing_`. What was read is kept in the first, until it is
+  // parsed; under the lock while it is held.
   grpc::ByteBuffer incoming_;
   grpc::ByteBuffer outgoing_;
 
   absl::Mutex mutex_;
+  // From the start of a read until the message is with the collector.
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;
+  // A message is here that the collector does not have yet.
+  bool taking_ ABSL_GUARDED_BY(mutex_) = false;
+  // It is not parsed yet; perhaps there is no room for it in the queue.
+  bool held_ ABSL_GUARDED_BY(mutex_) = false;
+  // The held message's.
+  WireSize size_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
-  bool waiting_for_room_ ABSL_GUARDED_BY(mutex_) = false;
   bool broken_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   // Set once no more is to be read: how the call ends after the last result.
@@ -477,7 +557,7 @@ class Watch final : public grpc::ServerWriteReactor<v1::WatchGenerationsResponse
   int64_t sent_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-// One GetRunningShard.
+// One GetRunningShard. A reader that takes nothing for too long is given up, with its copy.
 class RunningShard final : public grpc::ServerWriteReactor<v1::GetShardResponse>,
                            public Stream,
                            public std::enable_shared_from_this<RunningShard> {
@@ -593,9 +673,7 @@ class IngestService::Service final : public ServiceMethods {
                                     const grpc::ByteBuffer* request,
                                     grpc::ByteBuffer* response) override {
     grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-    auto batch = std::make_unique<UnaryBatch>(reactor, response);
-    absl::Status status = batch->Parse(*request, shared_);
-    if (status.ok()) status = shared_.collector.Submit(std::move(batch));
+    const absl::Status status = Take(*request, std::make_unique<UnaryBatch>(reactor, response));
     if (!status.ok()) {
       shared_.metrics.CountRefused(status.code());
       reactor->Finish(ToGrpc(status));

@@ -22,8 +22,10 @@ namespace qasino::ingest {
 //
 // Publishes are validated on the thread that received them, so that the writer spends its
 // time on rows. A PublishStream hands a whole message at a time to the collector, has
-// several under way, reads no further while too many publishes have no result or the queue
-// is full, and writes the results that are ready as one message.
+// several under way, reads no further while too many publishes have no result, and writes the
+// results that are ready as one message. No message is parsed before the queue has room for
+// it: a Publish is refused then, and a PublishStream keeps the message until there is, and
+// reads no further.
 //
 // All functions may be called from any thread.
 class IngestService {

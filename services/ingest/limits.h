@@ -13,6 +13,9 @@ struct Limits {
   int64_t bytes_per_publish = 32 << 20;
   // Publishes in one message of a stream.
   int64_t publishes_per_message = 65'536;
+  // What a message with its publishes may take once it is parsed, by an estimate from above; a
+  // cell takes more there than on the wire.
+  int64_t memory_per_message = 256 << 20;
 
   // Of one table, merged columns included. SQLite has no more.
   int64_t columns_per_table = 2'000;
@@ -27,9 +30,17 @@ struct Limits {
   // Its database. SQLite serializes into one block of memory, which is under 2 GiB.
   int64_t shard_bytes = int64_t{1536} << 20;
 
-  // Waiting for the writer. A stream reads no further while it is full.
+  // Parsed, and waiting for the writer or for their answers; bytes are those of the estimate.
+  // Room is taken before a message is parsed, so that the sum of what is parsed is never more;
+  // only a message that is larger than the whole queue has it alone. Where there is no room a
+  // Publish is refused, and a PublishStream keeps its message as it came and reads no further.
   int64_t queued_bytes = 256 << 20;
   int64_t queued_publishes = 1'000'000;
+  // PublishStreams open at a time. Each has one message in memory, as it came or half of it, for
+  // which there may be no room yet. So all of them take at the most `queued_bytes` (or
+  // `memory_per_message`, where that is more), and this times the process's limit of a
+  // message's size.
+  int64_t streams = 1'024;
 
   // Sealed shards that wait for the store; the oldest is dropped first. One shard is
   // always kept, however large.

@@ -13,8 +13,6 @@ namespace {
 
 // Up to so many columns, comparing each with each is quicker than a set.
 constexpr int kFewColumns = 24;
-// A std::string and the pointer to it.
-constexpr int64_t kStringOverhead = 40;
 
 bool IsKnownType(v1::ColumnType type) {
   return type == v1::INTEGER || type == v1::REAL || type == v1::TEXT || type == v1::BLOB;
@@ -199,14 +197,6 @@ int64_t RowCount(const v1::Table& table) {
     default:
       return 0;
   }
-}
-
-int64_t CostOf(const v1::PublishRequest& publish, int64_t bytes) {
-  int64_t strings = 0;
-  for (const v1::Column& column : publish.table().columns()) {
-    strings += 1 + column.texts_size() + column.blobs_size();
-  }
-  return bytes + static_cast<int64_t>(sizeof(v1::PublishRequest)) + strings * kStringOverhead;
 }
 
 }  // namespace qasino::ingest

@@ -29,10 +29,6 @@ absl::Status ValidatePublish(const v1::PublishRequest& publish, int64_t bytes,
 // Rows of a table that passed ValidatePublish.
 int64_t RowCount(const v1::Table& table);
 
-// What a publish counts for in queues: its bytes on the wire, and what its texts and blobs
-// take in memory beyond them.
-int64_t CostOf(const v1::PublishRequest& publish, int64_t bytes);
-
 }  // namespace qasino::ingest
 
 #endif  // QASINO_SERVICES_INGEST_VALIDATE_H_
