@@ -121,6 +121,11 @@ absl::StatusOr<std::unique_ptr<IngestPart>> IngestPart::Create(const IngestOptio
                                                    absl::FormatDuration(duration),
                                                    ", but must be whole seconds, 1s to 24h"));
   }
+  if (options.reader_timeout <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(absl::StrCat("the readers' timeout is ",
+                                                   absl::FormatDuration(options.reader_timeout),
+                                                   ", but must be more than 0"));
+  }
   if (absl::Status status = CheckLimits(options.limits); !status.ok()) return status;
   Clock& clock = options.clock == nullptr ? Clock::Real() : *options.clock;
 
@@ -138,8 +143,10 @@ absl::StatusOr<std::unique_ptr<IngestPart>> IngestPart::Create(const IngestOptio
   if (!collector.ok()) return collector.status();
   state->collector = std::move(*collector);
   state->service = std::make_unique<IngestService>(
-      IngestService::Options{
-          .identity = options.identity, .generation_duration = duration, .limits = options.limits},
+      IngestService::Options{.identity = options.identity,
+                             .generation_duration = duration,
+                             .reader_timeout = options.reader_timeout,
+                             .limits = options.limits},
       *state->collector, clock, state->metrics);
   {
     absl::MutexLock lock(&state->mutex);

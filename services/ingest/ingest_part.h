@@ -26,6 +26,8 @@ struct IngestOptions {
   std::string identity;
   // Whole seconds, 1 s to 1 day. Every ingest process of a store has the same.
   absl::Duration generation_duration = absl::Seconds(30);
+  // A reader of the running shard that takes nothing for so long is given up. More than 0.
+  absl::Duration reader_timeout = absl::Seconds(60);
   Limits limits;
   // Not owned, outlives the part. Null: the machine's clock.
   Clock* clock = nullptr;

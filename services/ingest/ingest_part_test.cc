@@ -365,6 +365,71 @@ TEST_F(IngestPartTest, TheRunningShardCanBeRead) {
   }
 }
 
+TEST_F(IngestPartTest, ReadersThatTakeNothingLockNobodyOut) {
+  Open({.reader_timeout = absl::Milliseconds(50)});
+  v1::PublishResponse published;
+  v1::PublishRequest large = OneRow("h1", "large", 1);
+  v1::Column& text = *large.mutable_table()->add_columns();
+  text.set_name("b");
+  text.set_type(v1::TEXT);
+  text.add_texts(std::string(30 << 20, 'x'));
+  ASSERT_TRUE(Publish(large, &published).ok());
+  struct Call {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReader<v1::GetShardResponse>> reader;
+  };
+  // As many as are given a copy; each reads its info, and nothing else.
+  std::vector<std::unique_ptr<Call>> calls;
+  v1::GetShardResponse response;
+  while (calls.size() < 2) {
+    auto call = std::make_unique<Call>();
+    call->reader = stub_->GetRunningShard(&call->context, {});
+    if (call->reader->Read(&response)) calls.push_back(std::move(call));
+  }
+  // Others get theirs in the end.
+  while (true) {
+    Call call;
+    call.reader = stub_->GetRunningShard(&call.context, {});
+    const bool began = call.reader->Read(&response);
+    const grpc::Status status = began ? grpc::Status::OK : call.reader->Finish();
+    if (began) {
+      call.context.TryCancel();
+      call.reader->Finish();
+      break;
+    }
+    ASSERT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  }
+  for (const auto& call : calls) {
+    while (call->reader->Read(&response)) {
+    }
+    EXPECT_EQ(call->reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  }
+}
+
+TEST_F(IngestPartTest, AReaderThatTakesSomethingIsNotGivenUp) {
+  Open({.reader_timeout = absl::Seconds(1)});
+  v1::PublishResponse published;
+  v1::PublishRequest large = OneRow("h1", "large", 1);
+  v1::Column& text = *large.mutable_table()->add_columns();
+  text.set_name("b");
+  text.set_type(v1::TEXT);
+  text.add_texts(std::string(30 << 20, 'x'));
+  ASSERT_TRUE(Publish(large, &published).ok());
+  grpc::ClientContext context;
+  auto reader = stub_->GetRunningShard(&context, {});
+  v1::GetShardResponse response;
+  uint64_t bytes = 0;
+  uint64_t size = 0;
+  // It takes longer than the timeout for the whole, and always takes something.
+  while (reader->Read(&response)) {
+    size += response.info().size_bytes();
+    bytes += response.chunk().data().size();
+    std::this_thread::sleep_for(std::chrono::milliseconds(40));
+  }
+  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_EQ(bytes, size);
+}
+
 TEST_F(IngestPartTest, EmptyColumnsByTheMillionAreRefusedUnparsed) {
   Open();
   v1::PublishRequest publish;

@@ -15,6 +15,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "qasino/v1/ingest.grpc.pb.h"
 #include "services/ingest/timestamp.h"
 #include "services/ingest/validate.h"
@@ -562,7 +563,8 @@ class RunningShard final : public grpc::ServerWriteReactor<v1::GetShardResponse>
                            public Stream,
                            public std::enable_shared_from_this<RunningShard> {
  public:
-  explicit RunningShard(Shared& shared) : shared_(shared) {}
+  RunningShard(Shared& shared, grpc::CallbackServerContext* context)
+      : shared_(shared), context_(context) {}
 
   void Begin() {
     self_ = shared_from_this();
@@ -594,6 +596,26 @@ class RunningShard final : public grpc::ServerWriteReactor<v1::GetShardResponse>
     Step();
   }
 
+  // The reader had its time.
+  void OnAlarm() {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (finished_) return;
+      if (!writing_ || absl::Now() < give_up_at_) {
+        SetAlarm();
+        return;
+      }
+      if (!end_.has_value()) end_ = grpc::Status::CANCELLED;
+      cancelling_ = true;
+    }
+    // Without the lock, because gRPC may call OnCancel from it; and before Finish, after which
+    // the context may be gone. It ends the write.
+    context_->TryCancel();
+    absl::MutexLock lock(&mutex_);
+    cancelling_ = false;
+    Step();
+  }
+
   void OnDone() override {
     shared_.copies.fetch_sub(1);
     shared_.streams.Remove(self_);
@@ -617,14 +639,22 @@ class RunningShard final : public grpc::ServerWriteReactor<v1::GetShardResponse>
     Step();
   }
 
+  void SetAlarm() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    alarm_ = std::make_unique<grpc::Alarm>();
+    alarm_->Set(absl::ToChronoTime(give_up_at_), [self = shared_from_this()](bool expired) {
+      if (expired) self->OnAlarm();
+    });
+  }
+
   void Step() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (finished_ || writing_) return;
+    if (finished_ || writing_ || cancelling_) return;
     if (!end_.has_value() && copy_.has_value() && started_ && offset_ == copy_->bytes.size()) {
       end_ = grpc::Status::OK;
     }
     if (end_.has_value()) {
       finished_ = true;
       copy_.reset();
+      alarm_.reset();
       Finish(*end_);
       return;
     }
@@ -639,10 +669,13 @@ class RunningShard final : public grpc::ServerWriteReactor<v1::GetShardResponse>
       offset_ += part.size();
     }
     writing_ = true;
+    give_up_at_ = absl::Now() + shared_.options.reader_timeout;
+    if (alarm_ == nullptr) SetAlarm();
     StartWrite(&response_);
   }
 
   Shared& shared_;
+  grpc::CallbackServerContext* const context_;
   std::shared_ptr<RunningShard> self_;
   // gRPC's while `writing_`.
   v1::GetShardResponse response_;
@@ -654,6 +687,10 @@ class RunningShard final : public grpc::ServerWriteReactor<v1::GetShardResponse>
   std::optional<grpc::Status> end_ ABSL_GUARDED_BY(mutex_);
   std::optional<SealedShard> copy_ ABSL_GUARDED_BY(mutex_);
   size_t offset_ ABSL_GUARDED_BY(mutex_) = 0;
+  // One for the call: when it rings and the reader has taken something since, it is set again.
+  std::unique_ptr<grpc::Alarm> alarm_ ABSL_GUARDED_BY(mutex_);
+  absl::Time give_up_at_ ABSL_GUARDED_BY(mutex_);
+  bool cancelling_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 // The methods with texts in their requests take bytes: gRPC would answer a request that does
@@ -692,18 +729,32 @@ class IngestService::Service final : public ServiceMethods {
   }
 
   grpc::ServerWriteReactor<v1::GetShardResponse>* GetRunningShard(
-      grpc::CallbackServerContext*, const v1::GetRunningShardRequest*) override {
-    return Begin<RunningShard>();
+      grpc::CallbackServerContext* context, const v1::GetRunningShardRequest*) override {
+    return Begin<RunningShard>(context);
   }
 
   Streams& streams() { return shared_.streams; }
 
  private:
+  // Hands the publish to the collector, or says why not.
+  absl::Status Take(const grpc::ByteBuffer& message, std::unique_ptr<UnaryBatch> batch) {
+    grpc::ByteBuffer copy(message);  // of the reference; reading needs one that is not const
+    const absl::StatusOr<WireSize> size = ScanPublish(&copy, shared_.options.limits);
+    if (!size.ok()) return size.status();
+    absl::Status status = shared_.collector.Reserve(size->memory, size->publishes);
+    if (!status.ok()) return status;
+    status = batch->Parse(&copy, *size, shared_);
+    if (status.ok()) return shared_.collector.Submit(std::move(batch));
+    batch.reset();
+    shared_.collector.Release(size->memory, size->publishes);
+    return status;
+  }
+
   // The stream owns itself until it is done, which may be before this returns only when
   // gRPC has it; it has it after this.
-  template <typename Reactor>
-  Reactor* Begin() {
-    const auto stream = std::make_shared<Reactor>(shared_);
+  template <typename Reactor, typename... Context>
+  Reactor* Begin(Context... context) {
+    const auto stream = std::make_shared<Reactor>(shared_, context...);
     stream->Begin();
     return stream.get();
   }

@@ -33,6 +33,9 @@ class IngestService {
   struct Options {
     std::string identity;
     absl::Duration generation_duration;
+    // A reader of the running shard that takes nothing for so long, by the machine's clock, is
+    // cancelled.
+    absl::Duration reader_timeout = absl::Seconds(60);
     Limits limits;
   };
 
