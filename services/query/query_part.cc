@@ -178,12 +178,20 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
   }
 
   void Drain(absl::Time deadline) {
-    absl::MutexLock lock(&mutex_);
-    draining_ = true;
-    const auto idle = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return calls_.empty(); };
-    if (mutex_.AwaitWithDeadline(absl::Condition(&idle), deadline)) return;
+    bool idle;
+    size_t running;
+    {
+      absl::MutexLock lock(&mutex_);
+      draining_ = true;
+      const auto none = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return calls_.empty(); };
+      idle = mutex_.AwaitWithDeadline(absl::Condition(&none), deadline);
+      running = calls_.size();
+    }
+    // A store in this process is closed next, and its channel must not be used after that.
+    watcher_.Stop();
+    if (idle) return;
     log::Warn("query", "queries still run at the end of the grace and are cancelled",
-              {{"queries", calls_.size()}});
+              {{"queries", running}});
   }
 
  private:

@@ -380,6 +380,11 @@ TEST_F(QueryPartTest, DrainRefusesNewQueriesAndWaitsForTheOthers) {
   WaitUntilReady();
   part_->Drain(absl::Now() + absl::Seconds(10));
   EXPECT_EQ(Ask("SELECT 1").status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  // Nothing of the store is used any more, which may now go, its channel first.
+  store_.Stop();
+  store_server_->Shutdown();
+  store_server_.reset();
+  part_->Drain(absl::Now());
 }
 
 TEST_F(QueryPartTest, ARequestThatDoesNotParseIsSaidToBe) {

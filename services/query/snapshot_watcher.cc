@@ -39,13 +39,15 @@ SnapshotWatcher::SnapshotWatcher(std::shared_ptr<grpc::Channel> store, Options o
       connection_(absl::UnavailableError("not connected yet")),
       thread_([this] { Run(); }) {}
 
-SnapshotWatcher::~SnapshotWatcher() {
+SnapshotWatcher::~SnapshotWatcher() { Stop(); }
+
+void SnapshotWatcher::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
     for (grpc::ClientContext* call : calls_) call->TryCancel();
   }
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 std::shared_ptr<const Snapshot> SnapshotWatcher::newest() const {

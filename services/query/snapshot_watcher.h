@@ -44,10 +44,15 @@ class SnapshotWatcher {
   };
 
   SnapshotWatcher(std::shared_ptr<grpc::Channel> store, Options options);
-  // Ends the watch and the thread.
+  // Stops.
   ~SnapshotWatcher();
   SnapshotWatcher(const SnapshotWatcher&) = delete;
   SnapshotWatcher& operator=(const SnapshotWatcher&) = delete;
+
+  // Ends the watch and the thread; the newest snapshot stays. Returns when nothing of the
+  // store's channel or of the options' functions is used any more. For one thread at a time,
+  // and as often as liked.
+  void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The newest snapshot; null until the store has offered one.
   std::shared_ptr<const Snapshot> newest() const ABSL_LOCKS_EXCLUDED(mutex_);
