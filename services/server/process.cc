@@ -52,6 +52,8 @@ constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
 // A drained part has ended its own calls; what is left are watchers of health and
 // callers of reflection, and answers on their way.
 constexpr absl::Duration kCloseTime = absl::Seconds(1);
+// What parts have to let go when main cannot go on.
+constexpr absl::Duration kAtOnce = absl::Milliseconds(500);
 constexpr absl::Duration kTimeAfterGrace = absl::Seconds(2);
 // Calls at a time on one connection. A client with more waits for one of its own to end.
 constexpr int kMaxStreamsPerConnection = 1'000;
@@ -356,15 +358,16 @@ void Process::State::Drain(Part& part, absl::Time deadline) {
 }
 
 void Process::State::Close(absl::Time deadline) {
-  const bool drain = deadline != absl::InfinitePast();
+  // At once is still in order: a part may use another one of this process, and gRPC crashes
+  // when an in-process channel is used after its server was shut down.
+  if (deadline == absl::InfinitePast()) deadline = absl::Now() + kAtOnce;
   if (watch != nullptr) watch->Stop();
   for (Served& one : served) one.server->GetHealthCheckService()->Shutdown();
   while (!served.empty()) {
     Served& last = served.back();
-    if (drain) Drain(*last.part, deadline);
+    Drain(*last.part, deadline);
     const absl::Time now = absl::Now();
-    last.server->Shutdown(
-        absl::ToChronoTime(drain ? std::min(std::max(deadline, now), now + kCloseTime) : now));
+    last.server->Shutdown(absl::ToChronoTime(std::min(std::max(deadline, now), now + kCloseTime)));
     last.server->Wait();
     served.pop_back();
   }
@@ -417,6 +420,7 @@ prometheus::Registry& Process::metrics() { return *state_->registry; }
 absl::StatusOr<int> Process::Serve(Part& part, int port) {
   const ProcessOptions& options = state_->options;
   const auto fail = [&](const absl::Status& status) {
+    state_->Drain(part, absl::Now() + kAtOnce);
     state_->Close(absl::InfinitePast());
     return absl::Status(status.code(),
                         fmt::format("{}: {}", part.name(), std::string(status.message())));

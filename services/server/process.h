@@ -38,7 +38,7 @@ class Process {
   //   listening: metrics http 127.0.0.1:15611
   static absl::StatusOr<std::unique_ptr<Process>> Create(const ProcessOptions& options);
 
-  // Closes what is still open at once, without draining.
+  // Closes what is still open, in half a second.
   ~Process();
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
@@ -49,12 +49,13 @@ class Process {
   // Opens the part's gRPC port (0 takes a free one) and prints, on standard output,
   //   listening: ingest grpc 127.0.0.1:15601
   // Returns the port bound. The part must live until Run has returned or the
-  // Process is gone. An error closes the ports of all parts, so that main can
-  // return, destroying parts in any order.
+  // Process is gone. An error drains this part and those served before, and
+  // closes their ports, so that main can return, destroying parts in any order.
   absl::StatusOr<int> Serve(Part& part, int port);
 
-  // A channel to a part that this process serves, without a socket; null for any
-  // other part. It fails with UNAVAILABLE once that part is drained.
+  // A channel to a part that this process serves, without a socket; null for any other
+  // part. Nothing may be called on it once that part's port is closed, for gRPC then
+  // crashes: who has it is served after that part, and lets go of it in its Drain.
   std::shared_ptr<grpc::Channel> InProcessChannel(Part& part);
 
   // Prints "ready" on standard output when every part first is, then waits for
@@ -70,8 +71,8 @@ class Process {
   // Ends Run as SIGTERM does, also one that is yet to be called. From any thread.
   void RequestShutdown();
 
-  // Closes every port at once, without draining, as a failed Serve does. For a main that
-  // cannot go on: after it, parts may be destroyed before the process.
+  // Ends all parts as Run does, but in half a second, as a failed Serve does. For a main
+  // that cannot go on: after it, parts may be destroyed before the process.
   void Close();
 
  private:

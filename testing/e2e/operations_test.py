@@ -178,6 +178,19 @@ def test_a_port_that_is_taken_is_refused_with_a_sentence(standalone, tmp_path):
     assert str(port) in ended.err
 
 
+@pytest.mark.parametrize("part", ["ingest", "query", "store"])
+def test_a_start_that_fails_half_way_ends_with_a_sentence(standalone, tmp_path, part):
+    # The parts that were served before are ended in order, whatever they are doing.
+    taken = standalone.store.port("store")
+    ports = {"ingest": 0, "query": 0, "store": 0, part: taken}
+    for _ in range(3):
+        ended = system.run_program(
+            system.STANDALONE, "--metrics-port", "off", "--data-dir", str(tmp_path / "other"),
+            *(word for name, port in ports.items() for word in (f"--{name}-port", port)))
+        assert ended.code == 1, ended.err
+        assert f"{part}: cannot listen on 127.0.0.1:{taken}" in ended.err
+
+
 def test_a_data_directory_that_cannot_be_is_refused_with_a_sentence(tmp_path):
     file = tmp_path / "file"
     file.write_text("not a folder", encoding="utf-8")
