@@ -41,8 +41,10 @@ def count_cases(xml_text):
 
 def read_events(path):
     """The events of a build event file in JSON, one a line. A last line that Bazel did not
-    finish is left out."""
+    finish is left out; without a file, because Bazel could not begin, there are none."""
     events = []
+    if not os.path.exists(path):
+        return events
     with open(path, encoding="utf-8") as file:
         for line in file:
             try:

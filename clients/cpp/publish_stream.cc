@@ -503,6 +503,7 @@ PublishStream::State::Results PublishStream::State::Expire(absl::Time now) {
   if (now < next_expiry_) return results;
   next_expiry_ = absl::InfiniteFuture();
   size_t kept = 0;
+  const size_t singles = single_;
   for (size_t i = 0; i < batches_.size(); ++i) {
     Batch& batch = batches_[i];
     bool expired = false;
@@ -519,7 +520,7 @@ PublishStream::State::Results PublishStream::State::Expire(absl::Time now) {
     // What was sent keeps its place, for the answer that may still come.
     if (expired && i >= sent_) Shrink(&batch);
     if (batch.entries.empty()) {
-      if (i < single_ && single_ > 0) --single_;
+      if (i < singles) --single_;
       continue;
     }
     if (kept != i) batches_[kept] = std::move(batch);

@@ -33,7 +33,8 @@ constexpr char kExamples[] = R"(Examples:
     qasino-publish -f disks.csv
   The same from another program, as JSON, under a name of its own:
     make-table | qasino-publish -d json --identity web1
-  Replace the rows of a static table, which stays until it is replaced:
+  Replace the rows of a static table, which stays until it is replaced (servers of
+  version 0.1 refuse --static, --persist and --update):
     qasino-publish -f owners.csv --static
 
 A CSV file has five lines before its rows:

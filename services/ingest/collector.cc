@@ -74,6 +74,12 @@ bool Collector::HasRoom(int64_t bytes, int64_t publishes) const {
 absl::Status Collector::Reserve(int64_t bytes, int64_t publishes) {
   absl::MutexLock lock(&mutex_);
   if (stopping_) return Stopping();
+  if (!wait_for_room_.empty()) {
+    // Else small publishes could take, for ever, the room that a large message waits for,
+    // and all streams wait behind that one.
+    return absl::ResourceExhaustedError(absl::StrCat("too much is queued: ", queued_bytes_,
+                                                     " bytes, and more wait for room; try again"));
+  }
   if (!HasRoom(bytes, publishes)) {
     if (queued_bytes_ + bytes > options_.limits.queued_bytes) {
       return absl::ResourceExhaustedError(

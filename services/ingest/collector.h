@@ -98,8 +98,8 @@ class Collector {
 
   // The same for who can wait. True: the room is reserved. False: `call` will be called, once,
   // as soon as it is, or when the collector stops, whose Submit then refuses; on any thread,
-  // without a lock held. Those that wait are served in the order in which they came; Reserve
-  // does not wait for them.
+  // without a lock held. Those that wait are served in the order in which they came; while
+  // there are any, Reserve is refused.
   bool ReserveOr(int64_t bytes, int64_t publishes, std::function<void()> call);
 
   // Gives room back that no batch needs. Not with a lock held that a `call` may take.

@@ -496,7 +496,7 @@ TEST_F(IngestPartTest, StreamsAreBounded) {
     EXPECT_EQ(call.stream->Read(&response), &call != &calls[2]);
   }
   const grpc::Status status = calls[2].stream->Finish();
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(status.error_message(), "2 PublishStreams are open, which is the limit; try again");
   calls[0].stream->WritesDone();
   EXPECT_TRUE(calls[0].stream->Finish().ok());

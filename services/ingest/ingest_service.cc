@@ -215,9 +215,10 @@ class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
     if (!open) {
       end_ = Stopping();
     } else if (!within) {
-      shared_.metrics.CountRefused(absl::StatusCode::kResourceExhausted);
+      // Not RESOURCE_EXHAUSTED, which would say that a publish is at fault.
+      shared_.metrics.CountRefused(absl::StatusCode::kUnavailable);
       end_ = grpc::Status(
-          grpc::StatusCode::RESOURCE_EXHAUSTED,
+          grpc::StatusCode::UNAVAILABLE,
           absl::StrCat(limit, " PublishStreams are open, which is the limit; try again"));
     }
     Step();
@@ -246,6 +247,13 @@ class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
     }
     {
       absl::MutexLock lock(&mutex_);
+      if (end_.has_value()) {
+        // The stream has ended meanwhile, and must not wait for room any more.
+        incoming_.Clear();
+        reading_ = false;
+        Step();
+        return;
+      }
       size_ = *size;
       taking_ = true;
       held_ = true;

@@ -16,6 +16,7 @@ bool IsContinuation(char byte) { return (static_cast<unsigned char>(byte) & 0xc0
 
 // memmem is linear; std::string_view::find is not.
 size_t Find(std::string_view text, std::string_view what, size_t from) {
+  if (text.size() - from < what.size()) return std::string_view::npos;
   const void* at = memmem(text.data() + from, text.size() - from, what.data(), what.size());
   return at == nullptr ? std::string_view::npos : static_cast<const char*>(at) - text.data();
 }
