@@ -17,7 +17,7 @@ namespace {
 v1::ColumnType DeclaredType(const char* declared) {
   if (declared == nullptr) return v1::COLUMN_TYPE_UNSPECIFIED;
   for (v1::ColumnType type : {v1::INTEGER, v1::REAL, v1::TEXT, v1::BLOB}) {
-    if (absl::EqualsIgnoreCase(declared, TypeName(type))) return type;
+    if (absl::EqualsIgnoreCase(declared, merge::TypeName(type))) return type;
   }
   return v1::COLUMN_TYPE_UNSPECIFIED;
 }

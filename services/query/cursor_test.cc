@@ -5,10 +5,13 @@
 
 #include <thread>
 
-#include "services/query/fake_shard.h"
+#include "services/merge/fake_shard.h"
 
 namespace qasino::query {
 namespace {
+
+using merge::FakeShard;
+using merge::ManifestOf;
 
 class CursorTest : public testing::Test {
  protected:

@@ -17,10 +17,14 @@
 #include "absl/synchronization/mutex.h"
 #include "qasino/v1/query.grpc.pb.h"
 #include "qasino/v1/snapshot.grpc.pb.h"
-#include "services/query/fake_shard.h"
+#include "services/merge/fake_shard.h"
 
 namespace qasino::query {
 namespace {
+
+using merge::FakeShard;
+using merge::ManifestOf;
+using merge::ShardImage;
 
 // A store that offers what a test tells it to.
 class FakeStore : public v1::SnapshotStore::Service {

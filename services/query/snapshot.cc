@@ -5,10 +5,16 @@
 #include <algorithm>
 #include <utility>
 
-#include "services/query/snapshot_builder.h"
+#include "services/merge/merge_plan.h"
 
 namespace qasino::query {
 namespace {
+
+using merge::Access;
+using merge::BuiltSnapshot;
+using merge::MergedTable;
+using merge::ShardSchema;
+using merge::TableSource;
 
 // More stay open only while more queries run at once.
 constexpr size_t kMostIdleConnections = 32;
@@ -18,7 +24,7 @@ constexpr size_t kMostIdleConnections = 32;
 absl::StatusOr<std::shared_ptr<const Snapshot>> Snapshot::Build(
     const v1::Manifest& manifest, std::vector<std::shared_ptr<const ShardImage>> shards,
     const ServerFacts& facts) {
-  absl::StatusOr<BuiltSnapshot> built = BuildSnapshot(manifest, shards, facts);
+  absl::StatusOr<BuiltSnapshot> built = merge::BuildSnapshot(manifest, shards, facts);
   if (!built.ok()) return built.status();
 
   std::shared_ptr<Snapshot> snapshot(new Snapshot);
@@ -36,7 +42,7 @@ absl::StatusOr<std::shared_ptr<const Snapshot>> Snapshot::Build(
   snapshot->main_ = std::move(built->main);
 
   for (int shard = 0; shard < static_cast<int>(snapshot->shards_.size()); ++shard) {
-    if (shard < kMostAttached) snapshot->attached_.push_back(shard);
+    if (shard < merge::kMostAttached) snapshot->attached_.push_back(shard);
   }
   for (const MergedTable& table : built->tables) {
     if (table.access == Access::kLeftOut) {

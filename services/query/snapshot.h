@@ -13,27 +13,14 @@
 #include "absl/synchronization/mutex.h"
 #include "qasino/v1/query.pb.h"
 #include "qasino/v1/snapshot.pb.h"
-#include "services/query/merge_plan.h"
+#include "services/merge/snapshot_builder.h"
 #include "services/query/sandbox.h"
 #include "services/sqlite/database.h"
 
 namespace qasino::query {
 
-// A shard's bytes in memory. Immutable once filled; shared by snapshots.
-struct ShardImage {
-  v1::ShardInfo info;
-  std::unique_ptr<char[]> bytes;
-
-  std::string_view view() const { return {bytes.get(), info.size_bytes()}; }
-};
-
-// What the answering server tells of itself in the internal tables.
-struct ServerFacts {
-  std::string identity;
-  int64_t sql_received = 0;
-  int64_t sql_completed = 0;
-  int64_t sql_errors = 0;
-};
+using merge::ServerFacts;
+using merge::ShardImage;
 
 // One snapshot, ready for SQL: the tables of all its shards merged, and the internal
 // tables about the whole. Immutable; all functions may be called from any thread.

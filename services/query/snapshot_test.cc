@@ -6,10 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "services/query/fake_shard.h"
+#include "services/merge/fake_shard.h"
 
 namespace qasino::query {
 namespace {
+
+using merge::FakeShard;
+using merge::ManifestOf;
 
 using Shards = std::vector<std::shared_ptr<const ShardImage>>;
 

@@ -1,5 +1,5 @@
-#ifndef QASINO_SERVICES_QUERY_FAKE_SHARD_H_
-#define QASINO_SERVICES_QUERY_FAKE_SHARD_H_
+#ifndef QASINO_SERVICES_MERGE_FAKE_SHARD_H_
+#define QASINO_SERVICES_MERGE_FAKE_SHARD_H_
 
 #include <cstdint>
 #include <memory>
@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "qasino/v1/snapshot.pb.h"
-#include "services/query/snapshot.h"
+#include "services/merge/snapshot_builder.h"
 #include "services/sqlite/database.h"
 
 // Shards for tests, written by hand instead of by an ingest process.
-namespace qasino::query {
+namespace qasino::merge {
 
 class FakeShard {
  public:
@@ -38,6 +38,6 @@ class FakeShard {
 v1::Manifest ManifestOf(int64_t generation,
                         const std::vector<std::shared_ptr<const ShardImage>>& shards);
 
-}  // namespace qasino::query
+}  // namespace qasino::merge
 
-#endif  // QASINO_SERVICES_QUERY_FAKE_SHARD_H_
+#endif  // QASINO_SERVICES_MERGE_FAKE_SHARD_H_

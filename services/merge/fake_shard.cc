@@ -1,4 +1,4 @@
-#include "services/query/fake_shard.h"
+#include "services/merge/fake_shard.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <cstring>
 #include <utility>
 
-namespace qasino::query {
+namespace qasino::merge {
 
 FakeShard::FakeShard(std::string shard_id, int64_t generation)
     : database_(*sqlite::Database::OpenInMemory()) {
@@ -105,4 +105,4 @@ v1::Manifest ManifestOf(int64_t generation,
   return manifest;
 }
 
-}  // namespace qasino::query
+}  // namespace qasino::merge

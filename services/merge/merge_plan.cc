@@ -1,4 +1,4 @@
-#include "services/query/merge_plan.h"
+#include "services/merge/merge_plan.h"
 
 #include <algorithm>
 #include <utility>
@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/sqlite/database.h"
 
-namespace qasino::query {
+namespace qasino::merge {
 namespace {
 
 double Epoch(const google::protobuf::Timestamp& time) {
@@ -127,4 +127,4 @@ std::string CreateTable(const MergedTable& table, const std::string& schema) {
   return sql + ")";
 }
 
-}  // namespace qasino::query
+}  // namespace qasino::merge

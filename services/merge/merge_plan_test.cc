@@ -1,8 +1,8 @@
-#include "services/query/merge_plan.h"
+#include "services/merge/merge_plan.h"
 
 #include <gtest/gtest.h>
 
-namespace qasino::query {
+namespace qasino::merge {
 namespace {
 
 v1::TableInfo& AddTable(v1::ShardInfo& shard, const std::string& name) {
@@ -79,4 +79,4 @@ TEST(PlanMerge, APublishedTableHidesAStaticOneWhereverTheShardStands) {
 }
 
 }  // namespace
-}  // namespace qasino::query
+}  // namespace qasino::merge

@@ -1,4 +1,4 @@
-#include "services/query/snapshot_builder.h"
+#include "services/merge/snapshot_builder.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 
-namespace qasino::query {
+namespace qasino::merge {
 namespace {
 
 using sqlite::Database;
@@ -73,14 +73,15 @@ double Epoch(const google::protobuf::Timestamp& time) {
 class Builder {
  public:
   Builder(const v1::Manifest& manifest,
-          const std::vector<std::shared_ptr<const ShardImage>>& shards, const ServerFacts& facts)
-      : manifest_(manifest), shards_(shards), facts_(facts) {}
+          const std::vector<std::shared_ptr<const ShardImage>>& shards, const ServerFacts& facts,
+          int attachable)
+      : manifest_(manifest), shards_(shards), facts_(facts), attachable_(attachable) {}
 
   absl::StatusOr<BuiltSnapshot> Build() {
     absl::StatusOr<Database> opened = Database::OpenInMemory();
     if (!opened.ok()) return opened.status();
     database_ = *std::move(opened);
-    built_.tables = PlanMerge(manifest_, kMostAttached);
+    built_.tables = PlanMerge(manifest_, attachable_);
     absl::Status status = database_.Execute(
         "PRAGMA journal_mode = OFF; PRAGMA temp_store = MEMORY; BEGIN;"
         "CREATE TEMP TABLE publishes (shard INTEGER, tablename TEXT COLLATE NOCASE, "
@@ -373,6 +374,7 @@ class Builder {
   const v1::Manifest& manifest_;
   const std::vector<std::shared_ptr<const ShardImage>>& shards_;
   const ServerFacts& facts_;
+  const int attachable_;
   Database database_;
   BuiltSnapshot built_;
 };
@@ -383,8 +385,8 @@ std::string ShardSchema(int shard) { return fmt::format("shard{}", shard); }
 
 absl::StatusOr<BuiltSnapshot> BuildSnapshot(
     const v1::Manifest& manifest, const std::vector<std::shared_ptr<const ShardImage>>& shards,
-    const ServerFacts& facts) {
-  return Builder(manifest, shards, facts).Build();
+    const ServerFacts& facts, int attachable) {
+  return Builder(manifest, shards, facts, attachable).Build();
 }
 
-}  // namespace qasino::query
+}  // namespace qasino::merge

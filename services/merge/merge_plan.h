@@ -1,5 +1,5 @@
-#ifndef QASINO_SERVICES_QUERY_MERGE_PLAN_H_
-#define QASINO_SERVICES_QUERY_MERGE_PLAN_H_
+#ifndef QASINO_SERVICES_MERGE_MERGE_PLAN_H_
+#define QASINO_SERVICES_MERGE_MERGE_PLAN_H_
 
 #include <cstdint>
 #include <string>
@@ -15,7 +15,7 @@
 // the shards and then of first sight; a column has the type that the first shard gives
 // it. A static table is hidden by a published one of the same name. Past kMostColumns, which
 // is what SQLite can have in a table, further columns are left out.
-namespace qasino::query {
+namespace qasino::merge {
 
 inline constexpr size_t kMostColumns = 2000;
 
@@ -71,6 +71,6 @@ std::string SourceSelect(const MergedTable& table, const TableSource& source,
 // CREATE TABLE schema.name (columns).
 std::string CreateTable(const MergedTable& table, const std::string& schema);
 
-}  // namespace qasino::query
+}  // namespace qasino::merge
 
-#endif  // QASINO_SERVICES_QUERY_MERGE_PLAN_H_
+#endif  // QASINO_SERVICES_MERGE_MERGE_PLAN_H_
