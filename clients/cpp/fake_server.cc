@@ -50,9 +50,36 @@ class FakeServer::QueryService final : public v1::Query::Service {
   FakeServer* const fake_;
 };
 
+class FakeServer::StoreService final : public v1::SnapshotStore::Service {
+ public:
+  explicit StoreService(FakeServer* fake) : fake_(fake) {}
+
+  grpc::Status DropStaticTable(grpc::ServerContext* context,
+                               const v1::DropStaticTableRequest* request,
+                               v1::DropStaticTableResponse* response) override {
+    return fake_->drop_static ? fake_->drop_static(context, request, response) : Unset();
+  }
+
+  grpc::Status DropPersistentTable(grpc::ServerContext* context,
+                                   const v1::DropPersistentTableRequest* request,
+                                   v1::DropPersistentTableResponse* response) override {
+    return fake_->drop_persistent ? fake_->drop_persistent(context, request, response) : Unset();
+  }
+
+  grpc::Status ListGenerations(grpc::ServerContext* context,
+                               const v1::ListGenerationsRequest* request,
+                               v1::ListGenerationsResponse* response) override {
+    return fake_->list_generations ? fake_->list_generations(context, request, response) : Unset();
+  }
+
+ private:
+  FakeServer* const fake_;
+};
+
 FakeServer::FakeServer()
     : ingest_(std::make_unique<IngestService>(this)),
-      query_(std::make_unique<QueryService>(this)) {}
+      query_(std::make_unique<QueryService>(this)),
+      store_(std::make_unique<StoreService>(this)) {}
 
 FakeServer::~FakeServer() { Stop(); }
 
@@ -62,6 +89,7 @@ void FakeServer::Start() {
                            &port_);
   builder.RegisterService(ingest_.get());
   builder.RegisterService(query_.get());
+  builder.RegisterService(store_.get());
   server_ = builder.BuildAndStart();
 }
 

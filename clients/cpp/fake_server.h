@@ -11,6 +11,7 @@
 #include "clients/cpp/options.h"
 #include "qasino/v1/ingest.grpc.pb.h"
 #include "qasino/v1/query.grpc.pb.h"
+#include "qasino/v1/snapshot.grpc.pb.h"
 
 namespace grpc {
 class Server;
@@ -31,6 +32,13 @@ class FakeServer final {
                                                grpc::ServerWriter<v1::WatchGenerationsResponse>*)>;
   using QueryCall = std::function<grpc::Status(grpc::ServerContext*, const v1::QueryRequest*,
                                                grpc::ServerWriter<v1::QueryResponse>*)>;
+  using DropStaticCall = std::function<grpc::Status(
+      grpc::ServerContext*, const v1::DropStaticTableRequest*, v1::DropStaticTableResponse*)>;
+  using DropPersistentCall =
+      std::function<grpc::Status(grpc::ServerContext*, const v1::DropPersistentTableRequest*,
+                                 v1::DropPersistentTableResponse*)>;
+  using ListGenerationsCall = std::function<grpc::Status(
+      grpc::ServerContext*, const v1::ListGenerationsRequest*, v1::ListGenerationsResponse*)>;
 
   FakeServer();
   ~FakeServer();
@@ -39,6 +47,9 @@ class FakeServer final {
   PublishStreamCall publish_stream;
   WatchCall watch;
   QueryCall query;
+  DropStaticCall drop_static;
+  DropPersistentCall drop_persistent;
+  ListGenerationsCall list_generations;
 
   // Listens on a free port of 127.0.0.1, or after a Stop on the same one.
   void Start();
@@ -52,9 +63,11 @@ class FakeServer final {
  private:
   class IngestService;
   class QueryService;
+  class StoreService;
 
   std::unique_ptr<IngestService> ingest_;
   std::unique_ptr<QueryService> query_;
+  std::unique_ptr<StoreService> store_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
 };

@@ -1,13 +1,11 @@
 #include "clients/cpp/publisher.h"
 
 #include <grpcpp/channel.h>
-#include <grpcpp/client_context.h>
 
 #include <utility>
 
-#include "absl/time/clock.h"
-#include "clients/cpp/backoff.h"
 #include "clients/cpp/channel.h"
+#include "clients/cpp/unary_call.h"
 #include "qasino/v1/ingest.grpc.pb.h"
 
 namespace qasino::client {
@@ -32,26 +30,9 @@ Publisher::~Publisher() = default;
 
 absl::StatusOr<v1::PublishResponse> Publisher::Publish(const v1::PublishRequest& request,
                                                        const CallOptions& call) {
-  const Channel& channel = *state_->channel;
-  const absl::Time deadline = channel.Deadline(call);
-  Backoff backoff(channel.options().retry);
-  absl::Status unavailable;
-  for (int attempt = 1;; ++attempt) {
-    grpc::ClientContext context;
-    SetDeadline(deadline, &context);
-    v1::PublishResponse response;
-    absl::Status status = channel.ToStatus(state_->stub->Publish(&context, request, &response));
-    if (status.ok()) return response;
-    if (status.code() == absl::StatusCode::kDeadlineExceeded && !unavailable.ok()) {
-      return unavailable;
-    }
-    if (status.code() != absl::StatusCode::kUnavailable) return status;
-    unavailable = std::move(status);
-    if (attempt >= channel.options().retry.attempts) return unavailable;
-    const absl::Duration wait = backoff.Next();
-    if (absl::Now() + wait >= deadline) return unavailable;
-    absl::SleepFor(wait);
-  }
+  return CallUnary<v1::PublishResponse>(*state_->channel, call, [&](auto* context, auto* response) {
+    return state_->stub->Publish(context, request, response);
+  });
 }
 
 }  // namespace qasino::client

@@ -219,6 +219,12 @@ const v1::QuerySummary& QueryResult::summary() const {
 
 void QueryResult::Cancel() { state_->context->TryCancel(); }
 
+void SnapshotChoice::ApplyTo(v1::QueryRequest* request) const {
+  request->clear_snapshot();
+  if (running_) request->set_running(true);
+  if (generation_.has_value()) request->set_generation(*generation_);
+}
+
 absl::StatusOr<std::unique_ptr<QueryClient>> QueryClient::Create(const ConnectOptions& options) {
   absl::StatusOr<std::shared_ptr<const Channel>> channel = Channel::Create(options, "qasino-query");
   if (!channel.ok()) return channel.status();
@@ -230,8 +236,14 @@ QueryClient::QueryClient(std::shared_ptr<State> state) : state_(std::move(state)
 QueryClient::~QueryClient() = default;
 
 absl::StatusOr<QueryResult> QueryClient::Query(std::string_view sql, const CallOptions& call) {
+  return Query(sql, SnapshotChoice::Newest(), call);
+}
+
+absl::StatusOr<QueryResult> QueryClient::Query(std::string_view sql, const SnapshotChoice& snapshot,
+                                               const CallOptions& call) {
   v1::QueryRequest request;
   request.set_sql(sql.data(), sql.size());
+  snapshot.ApplyTo(&request);
   return Query(request, call);
 }
 

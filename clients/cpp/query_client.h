@@ -2,8 +2,10 @@
 #define QASINO_CLIENTS_CPP_QUERY_CLIENT_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -100,7 +102,40 @@ class QueryResult {
   std::unique_ptr<State> state_;
 };
 
+// The snapshot on which a statement is to be run.
+class SnapshotChoice {
+ public:
+  // The newest.
+  SnapshotChoice() = default;
+  static SnapshotChoice Newest() { return {}; }
+  // One that the store still holds: SHOW GENERATIONS, StoreClient::ListGenerations.
+  static SnapshotChoice Generation(int64_t generation) {
+    SnapshotChoice choice;
+    choice.generation_ = generation;
+    return choice;
+  }
+  // The generation that is being collected, as it is now.
+  static SnapshotChoice Running() {
+    SnapshotChoice choice;
+    choice.running_ = true;
+    return choice;
+  }
+
+  bool is_running() const { return running_; }
+
+  // Writes it into a request, in the place of what it has.
+  void ApplyTo(v1::QueryRequest* request) const;
+
+ private:
+  std::optional<int64_t> generation_;
+  bool running_ = false;
+};
+
 // Runs SQL.
+//
+//   auto result = client->Query("select count(*) from cpu");
+//   auto before = client->Query("select count(*) from cpu",
+//   SnapshotChoice::Generation(generation));
 //
 // Any thread may call, several at once.
 class QueryClient {
@@ -117,6 +152,8 @@ class QueryClient {
   // is an error here: those of Query.Query. UNAVAILABLE is tried again. The time limit
   // is for the whole answer, until its last row is read.
   absl::StatusOr<QueryResult> Query(std::string_view sql, const CallOptions& call = {});
+  absl::StatusOr<QueryResult> Query(std::string_view sql, const SnapshotChoice& snapshot,
+                                    const CallOptions& call = {});
   absl::StatusOr<QueryResult> Query(const v1::QueryRequest& request, const CallOptions& call = {});
 
   // Ends the calls of Query that run now and have not returned, and every result that is

@@ -102,6 +102,35 @@ TEST(QueryClientTest, ReadsRowsOfEveryKind) {
   EXPECT_EQ(result->summary().rows(), 3u);
 }
 
+TEST(QueryClientTest, NamesTheSnapshotThatIsWanted) {
+  FakeServer server;
+  v1::QueryRequest seen;
+  server.query = [&](auto*, const v1::QueryRequest* request, Writer* writer) {
+    seen = *request;
+    writer->Write(Header(1));
+    writer->Write(Summary(0));
+    return grpc::Status::OK;
+  };
+  server.Start();
+  const std::unique_ptr<QueryClient> client = *QueryClient::Create(server.options());
+  ASSERT_TRUE(client->Query("select 1").ok());
+  EXPECT_EQ(seen.snapshot_case(), v1::QueryRequest::SNAPSHOT_NOT_SET);
+  ASSERT_TRUE(client->Query("select 2", SnapshotChoice::Newest()).ok());
+  EXPECT_EQ(seen.snapshot_case(), v1::QueryRequest::SNAPSHOT_NOT_SET);
+  ASSERT_TRUE(client->Query("select 3", SnapshotChoice::Generation(30)).ok());
+  EXPECT_EQ(seen.sql(), "select 3");
+  EXPECT_EQ(seen.generation(), 30);
+  ASSERT_TRUE(client->Query("select 4", SnapshotChoice::Running()).ok());
+  EXPECT_EQ(seen.snapshot_case(), v1::QueryRequest::kRunning);
+  EXPECT_TRUE(seen.running());
+
+  v1::QueryRequest request;
+  SnapshotChoice::Generation(0).ApplyTo(&request);
+  EXPECT_EQ(request.snapshot_case(), v1::QueryRequest::kGeneration) << "0 is a choice too";
+  SnapshotChoice::Newest().ApplyTo(&request);
+  EXPECT_EQ(request.snapshot_case(), v1::QueryRequest::SNAPSHOT_NOT_SET);
+}
+
 TEST(QueryClientTest, AnAnswerMayBeOneMessageOrManyWithEmptyOnes) {
   v1::QueryResponse whole = Header(1);
   *whole.mutable_batch() = Batch({1, 2}).batch();

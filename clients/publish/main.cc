@@ -1,4 +1,4 @@
-// qasino-publish: publishes one table, from CSV or JSON.
+// qasino-publish: publishes one table, from CSV or JSON, or drops one that is kept.
 
 #include <unistd.h>
 
@@ -18,6 +18,7 @@
 #include "absl/strings/str_split.h"
 #include "clients/cpp/connect_flags.h"
 #include "clients/cpp/publisher.h"
+#include "clients/cpp/store_client.h"
 #include "clients/publish/csv_table.h"
 #include "clients/publish/json_table.h"
 
@@ -33,9 +34,13 @@ constexpr char kExamples[] = R"(Examples:
     qasino-publish -f disks.csv
   The same from another program, as JSON, under a name of its own:
     make-table | qasino-publish -d json --identity web1
-  Replace the rows of a static table, which stays until it is replaced (servers of
-  version 0.1 refuse --static, --persist and --update):
+  Replace the rows of a static table, which stays until it is replaced or dropped:
     qasino-publish -f owners.csv --static
+    qasino-publish --drop-static owners --store 127.0.0.1:15603
+  Publish a table once for good, and later change the rows of some hosts in it:
+    qasino-publish -f racks.csv --persist
+    qasino-publish -f moved.csv --persist --update --keycols host
+    qasino-publish --drop-persistent racks
 
 A CSV file has five lines before its rows:
     1                               a version number, then options: identity=web1,persist=1
@@ -49,9 +54,9 @@ JSON is one object:
      "column_types": ["text", "int"], "rows": [["/var", 123456], ["/mnt", null]]}
 
 Types: integer int ll time bigint, real float double, text string str ip varchar, blob.
-A table is in the snapshot of one generation: publish it again in every one.
+A table is in the snapshot of one generation: publish it again in every one, or --persist.
 
-Exit codes: 0 published, 1 wrong flags or input, 2 no connection, 3 refused.)";
+Exit codes: 0 published or dropped, 1 wrong flags or input, 2 no connection, 3 refused.)";
 
 struct Flags {
   std::string file;
@@ -61,6 +66,9 @@ struct Flags {
   bool persist = false;
   bool is_static = false;
   bool update = false;
+  std::string drop_static;
+  std::string drop_persistent;
+  std::string store = "127.0.0.1:15603";
 };
 
 int Complain(ExitCode code, std::string_view message) {
@@ -121,15 +129,21 @@ absl::StatusOr<v1::PublishRequest> ParseInput(const Flags& flags, std::string_vi
   return request;
 }
 
+absl::StatusOr<std::string> HostName() {
+  char host[256] = {};
+  if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0') {
+    return absl::InvalidArgumentError("this host has no name: say who publishes by --identity");
+  }
+  return std::string(host);
+}
+
 // The command line beats the file.
 absl::Status ApplyFlags(const Flags& flags, v1::PublishRequest* request) {
   if (!flags.identity.empty()) request->set_identity(flags.identity);
   if (request->identity().empty()) {
-    char host[256] = {};
-    if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0') {
-      return absl::InvalidArgumentError("this host has no name: say who publishes by --identity");
-    }
-    request->set_identity(host);
+    absl::StatusOr<std::string> host = HostName();
+    if (!host.ok()) return host.status();
+    request->set_identity(*std::move(host));
   }
   if (flags.persist) request->set_persist(true);
   if (flags.is_static) request->set_static_(true);
@@ -191,24 +205,83 @@ int Publish(const Flags& flags, const client::ConnectOptions& connect) {
   return kPublished;
 }
 
+absl::Status DropStatic(client::StoreClient* store, const std::string& table) {
+  const absl::StatusOr<v1::DropStaticTableResponse> response = store->DropStaticTable(table);
+  if (!response.ok()) return response.status();
+  std::cout << "dropped static table " << absl::Utf8SafeCEscape(table) << ": it is not in revision "
+            << response->revision() << " of generation " << response->generation() << std::endl;
+  return absl::OkStatus();
+}
+
+absl::Status DropPersistent(client::StoreClient* store, const std::string& identity,
+                            const std::string& table) {
+  const absl::StatusOr<v1::DropPersistentTableResponse> response =
+      store->DropPersistentTable(identity, table);
+  if (!response.ok()) return response.status();
+  std::cout << "dropped persistent table " << absl::Utf8SafeCEscape(table) << " of "
+            << absl::Utf8SafeCEscape(identity) << std::endl;
+  return absl::OkStatus();
+}
+
+int Drop(const Flags& flags, const client::ConnectOptions& connect) {
+  absl::StatusOr<std::string> identity =
+      flags.identity.empty() ? HostName() : absl::StatusOr<std::string>(flags.identity);
+  if (!identity.ok()) return Complain(kOwnFault, identity.status());
+  const auto store = client::StoreClient::Create(connect);
+  if (!store.ok()) return Complain(kOwnFault, store.status());
+  const bool is_static = !flags.drop_static.empty();
+  const std::string& table = is_static ? flags.drop_static : flags.drop_persistent;
+  const absl::Status status =
+      is_static ? DropStatic(store->get(), table) : DropPersistent(store->get(), *identity, table);
+  if (client::IsUnreachable(status)) {
+    return Complain(kNoConnection, absl::StrCat(status.message(), "; is it running?"));
+  }
+  if (!status.ok()) {
+    return Complain(kRefused,
+                    absl::StrCat("table '", absl::Utf8SafeCEscape(table), "' is not dropped: ",
+                                 absl::StatusCodeToString(status.code()), ": ", status.message()));
+  }
+  if (!std::cout) return Complain(kOwnFault, "cannot write to standard output");
+  return kPublished;
+}
+
 int Main(int argc, char** argv) {
-  CLI::App app("Publishes one table to Qasino, from a CSV or JSON file or from standard input.",
-               "qasino-publish");
+  CLI::App app(
+      "Publishes one table to Qasino, from a CSV or JSON file or from standard input; or "
+      "drops one that is kept.",
+      "qasino-publish");
   app.set_version_flag("--version", std::string("qasino-publish ") + client::kVersion);
   app.footer(kExamples);
   Flags flags;
-  app.add_option("-f,--file", flags.file, "The table; - or none: standard input");
-  app.add_option("-d,--data-format", flags.format,
-                 "csv or json; else by the file's ending, csv when it has no known one")
-      ->check(CLI::IsMember({"csv", "json"}));
+  CLI::Option* file =
+      app.add_option("-f,--file", flags.file, "The table; - or none: standard input");
+  CLI::Option* format =
+      app.add_option("-d,--data-format", flags.format,
+                     "csv or json; else by the file's ending, csv when it has no known one")
+          ->check(CLI::IsMember({"csv", "json"}));
   app.add_option("-I,--identity", flags.identity,
                  "Who publishes; else as the CSV file says, else this host's name");
-  app.add_flag("-P,--persist", flags.persist, "Carry the table into every later generation");
-  app.add_flag("-S,--static", flags.is_static,
-               "Replace the static table of that name, which outlives every restart");
-  app.add_flag("--update", flags.update, "Replace rows by --keycols instead of adding rows");
-  app.add_option("--keycols", flags.keycols,
-                 "The columns by which --update finds rows, such as 'host;mount'; else all");
+  CLI::Option* persist =
+      app.add_flag("-P,--persist", flags.persist, "Carry the table into every later generation");
+  CLI::Option* is_static =
+      app.add_flag("-S,--static", flags.is_static,
+                   "Replace the static table of that name, which outlives every restart");
+  CLI::Option* update =
+      app.add_flag("--update", flags.update, "Replace rows by --keycols instead of adding rows");
+  CLI::Option* keycols =
+      app.add_option("--keycols", flags.keycols,
+                     "The columns by which --update finds rows, such as 'host;mount'; else all");
+  CLI::Option* drop_static =
+      app.add_option("--drop-static", flags.drop_static, "Drop the static table of this name")
+          ->group("Dropping");
+  CLI::Option* drop_persistent =
+      app.add_option("--drop-persistent", flags.drop_persistent,
+                     "Carry the table of this name for --identity no longer")
+          ->group("Dropping");
+  app.add_option("--store", flags.store, "Where qasino-store runs: host:port of its gRPC port")
+      ->envname("QASINO_PUBLISH_STORE")
+      ->capture_default_str()
+      ->group("Dropping");
   client::ConnectFlags connect_flags(&app, kDefaultPort, absl::Seconds(30), "QASINO_PUBLISH",
                                      "qasino-ingest");
   try {
@@ -216,9 +289,20 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kPublished : kOwnFault;
   }
-  const absl::StatusOr<client::ConnectOptions> connect = connect_flags.options();
+  absl::StatusOr<client::ConnectOptions> connect = connect_flags.options();
   if (!connect.ok()) return Complain(kOwnFault, connect.status());
-  return Publish(flags, *connect);
+  const bool drops = drop_static->count() + drop_persistent->count() > 0;
+  if (!drops) return Publish(flags, *connect);
+  if (drop_static->count() > 0 && drop_persistent->count() > 0) {
+    return Complain(kOwnFault, "one table is dropped at a time: static or persistent");
+  }
+  for (const CLI::Option* option : {file, format, persist, is_static, update, keycols}) {
+    if (option->count() > 0) {
+      return Complain(kOwnFault, option->get_name() + " is for publishing, not for dropping");
+    }
+  }
+  connect->target = flags.store;
+  return Drop(flags, *connect);
 }
 
 }  // namespace

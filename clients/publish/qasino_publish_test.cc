@@ -28,6 +28,17 @@ class QasinoPublishTest : public ::testing::Test {
       *response = response_;
       return status_;
     };
+    server_.drop_static = [this](auto*, const v1::DropStaticTableRequest* request,
+                                 v1::DropStaticTableResponse* response) {
+      dropped_static_ = request->table_name();
+      response->set_generation(1795334400);
+      response->set_revision(4);
+      return status_;
+    };
+    server_.drop_persistent = [this](auto*, const v1::DropPersistentTableRequest* request, auto*) {
+      dropped_persistent_ = *request;
+      return status_;
+    };
     server_.Start();
     response_.set_generation(1795334400);
   }
@@ -47,6 +58,8 @@ class QasinoPublishTest : public ::testing::Test {
   grpc::Status status_;
   v1::PublishResponse response_;
   v1::PublishRequest request_;
+  std::string dropped_static_;
+  v1::DropPersistentTableRequest dropped_persistent_;
 };
 
 TEST_F(QasinoPublishTest, PublishesCsvFromStandardInput) {
@@ -103,6 +116,36 @@ TEST_F(QasinoPublishTest, SaysWhyTheServerRefuses) {
   EXPECT_EQ(ended.code, 3);
   EXPECT_EQ(ended.err,
             "qasino-publish: table 't' is not published: INVALID_ARGUMENT: table 't': no\n");
+}
+
+TEST_F(QasinoPublishTest, DropsWhatIsKept) {
+  const std::string store = "127.0.0.1:" + std::to_string(server_.port());
+  Ended ended = Run({"--drop-static", "owners", "--store", store});
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  EXPECT_EQ(ended.out,
+            "dropped static table owners: it is not in revision 4 of generation 1795334400\n");
+  EXPECT_EQ(dropped_static_, "owners");
+
+  ended = Run({"--drop-persistent", "racks", "-I", "web1", "--store", store});
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  EXPECT_EQ(ended.out, "dropped persistent table racks of web1\n");
+  EXPECT_EQ(dropped_persistent_.identity(), "web1");
+  EXPECT_EQ(dropped_persistent_.table_name(), "racks");
+
+  status_ = grpc::Status(grpc::StatusCode::NOT_FOUND, "there is none");
+  ended = Run({"--drop-static", "owners", "--store", store});
+  EXPECT_EQ(ended.code, 3);
+  EXPECT_EQ(ended.err, "qasino-publish: table 'owners' is not dropped: NOT_FOUND: there is none\n");
+
+  ended = Run({"--drop-static", "t", "--store", "127.0.0.1:" + std::to_string(ClosedPort())});
+  EXPECT_EQ(ended.code, 2);
+  EXPECT_THAT(ended.err, HasSubstr("cannot reach qasino-store at 127.0.0.1:"));
+
+  EXPECT_EQ(Run({"--drop-static", "t", "--store", "nowhere"}).code, 1);
+  EXPECT_EQ(Run({"--drop-static", "t", "--drop-persistent", "t"}).code, 1);
+  ended = Run({"--drop-static", "t", "-f", "t.csv"});
+  EXPECT_EQ(ended.code, 1);
+  EXPECT_EQ(ended.err, "qasino-publish: --file is for publishing, not for dropping\n");
 }
 
 TEST_F(QasinoPublishTest, SaysWhenNoServerIsThere) {

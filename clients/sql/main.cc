@@ -39,6 +39,10 @@ constexpr char kExamples[] = R"(Examples:
   Some statements, for a program to read:
     qasinosql --format json -q 'select 1 as one; select 2 as two'
     qasinosql --format csv -f report.sql > report.csv
+  How it was some generations ago, and what is collected so far of this one:
+    qasinosql -q 'SHOW GENERATIONS'
+    qasinosql --generation 1795334400 -q 'select * from cpu'
+    qasinosql --running -q 'select * from cpu'
   A prompt, for statements of several lines that end in ';':
     qasinosql
 
@@ -51,6 +55,8 @@ Exit codes: 0 fine, 1 wrong flags or files, 2 no connection, 3 a statement faile
 struct Flags {
   std::vector<std::string> queries;
   std::string file;
+  std::optional<int64_t> generation;
+  bool running = false;
   SessionOptions session;
 };
 
@@ -124,7 +130,7 @@ int Run(const Flags& flags, const client::ConnectOptions& connect) {
 int Main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
   UseUtf8();
-  CLI::App app("Runs SQL on the newest snapshot of Qasino's tables and shows the answers.",
+  CLI::App app("Runs SQL on a snapshot of Qasino's tables, the newest, and shows the answers.",
                "qasinosql");
   app.set_version_flag("--version", std::string("qasinosql ") + client::kVersion);
   app.footer(kExamples);
@@ -144,12 +150,24 @@ int Main(int argc, char** argv) {
               {"table", Format::kTable}, {"csv", Format::kCsv}, {"json", Format::kJson}},
           CLI::ignore_case))
       ->default_str("table");
+  CLI::Option* generation =
+      app.add_option("--generation", flags.generation,
+                     "Ask the snapshot of this generation, one of SHOW GENERATIONS, instead of "
+                     "the newest");
+  app.add_flag("--running", flags.running,
+               "Ask the generation that is being collected, as it is now")
+      ->excludes(generation);
   client::ConnectFlags connect_flags(&app, kDefaultPort, absl::Minutes(1), "QASINO_SQL",
                                      "qasino-query");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kFine : kOwnFault;
+  }
+  if (flags.generation.has_value()) {
+    flags.session.snapshot = client::SnapshotChoice::Generation(*flags.generation);
+  } else if (flags.running) {
+    flags.session.snapshot = client::SnapshotChoice::Running();
   }
   flags.session.to_terminal = isatty(STDOUT_FILENO) != 0;
   absl::StatusOr<client::ConnectOptions> connect = connect_flags.options();

@@ -57,6 +57,7 @@ class QasinosqlTest : public ::testing::Test {
         return grpc::Status::CANCELLED;
       }
       v1::QueryResponse answer = Answer(request->sql());
+      request_ = *request;
       if (request->row_limit() == 1) answer.mutable_summary()->set_truncated(true);
       if (request->sql().starts_with("partial")) {
         answer.mutable_header()->mutable_snapshot()->set_complete(false);
@@ -73,8 +74,28 @@ class QasinosqlTest : public ::testing::Test {
   }
 
   FakeServer server_;
+  v1::QueryRequest request_;  // the last that was answered
   absl::Notification cancelled_;
 };
+
+TEST_F(QasinosqlTest, AsksForTheSnapshotThatIsNamed) {
+  Ended ended = Run({"-q", "select 1"});
+  EXPECT_EQ(request_.snapshot_case(), v1::QueryRequest::SNAPSHOT_NOT_SET);
+
+  ended = Run({"--generation", "1795334370", "-q", "select 1"});
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  EXPECT_EQ(request_.generation(), 1795334370);
+
+  ended = Run({"--running", "-q", "partial"});
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  EXPECT_TRUE(request_.running());
+  EXPECT_THAT(ended.out, HasSubstr("running: generation 1795334400 (2026-11-22 08:00:00 UTC), 3 "
+                                   "publishers; "));
+  EXPECT_THAT(ended.out, Not(HasSubstr("WARNING")));
+
+  EXPECT_EQ(Run({"--running", "--generation", "30", "-q", "select 1"}).code, 1);
+  EXPECT_EQ(Run({"--generation", "x", "-q", "select 1"}).code, 1);
+}
 
 TEST_F(QasinosqlTest, ShowsTheAnswerAndItsSnapshot) {
   const Ended ended = Run({"-q", "select 1"});

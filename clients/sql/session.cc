@@ -21,16 +21,18 @@ std::string Elapsed(const v1::QuerySummary& summary) {
   return text;
 }
 
-std::string SnapshotLine(const v1::SnapshotInfo& snapshot, const v1::QuerySummary& summary) {
+std::string SnapshotLine(const v1::SnapshotInfo& snapshot, const v1::QuerySummary& summary,
+                         bool is_running) {
   if (snapshot.generation() == 0) {
     return absl::StrCat("snapshot: empty, no generation has ended yet; ", Elapsed(summary), "\n");
   }
   return absl::StrCat(
-      "snapshot: generation ", snapshot.generation(), " (",
+      is_running ? "running: generation " : "snapshot: generation ", snapshot.generation(), " (",
       absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", absl::FromUnixSeconds(snapshot.generation()),
                        absl::UTCTimeZone()),
-      "), revision ", snapshot.revision(), ", ", snapshot.publishers(),
-      snapshot.publishers() == 1 ? " publisher; " : " publishers; ", Elapsed(summary), "\n");
+      ")", is_running ? std::string() : absl::StrCat(", revision ", snapshot.revision()), ", ",
+      snapshot.publishers(), snapshot.publishers() == 1 ? " publisher; " : " publishers; ",
+      Elapsed(summary), "\n");
 }
 
 }  // namespace
@@ -58,6 +60,7 @@ ExitCode Session::Run(const std::string& sql) {
   v1::QueryRequest request;
   request.set_sql(sql);
   request.set_row_limit(options_.row_limit);
+  options_.snapshot.ApplyTo(&request);
   absl::StatusOr<client::QueryResult> result = client_->Query(request);
   if (!result.ok()) return Fail(result.status());
 
@@ -81,12 +84,13 @@ ExitCode Session::Run(const std::string& sql) {
   // Programs that read the rows want nothing else there.
   std::ostream& notes = options_.format == Format::kTable ? out_ : err_;
   if (&notes == &err_) out_.flush();
-  notes << SnapshotLine(result->snapshot(), result->summary());
+  const bool is_running = options_.snapshot.is_running();
+  notes << SnapshotLine(result->snapshot(), result->summary(), is_running);
   if (result->summary().truncated()) {
     notes << "WARNING: there are more rows; --row-limit " << options_.row_limit
           << " cut the answer short\n";
   }
-  if (!result->snapshot().complete() && result->snapshot().generation() != 0) {
+  if (!result->snapshot().complete() && result->snapshot().generation() != 0 && !is_running) {
     notes
         << "WARNING: the snapshot is incomplete: an ingest process has not handed in its tables\n";
   }

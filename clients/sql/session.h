@@ -17,6 +17,7 @@ struct SessionOptions {
   Format format = Format::kTable;
   // Rows after which an answer is cut off; 0: the server's limit alone.
   uint64_t row_limit = 0;
+  client::SnapshotChoice snapshot;
   // Standard output is a terminal.
   bool to_terminal = false;
 };
