@@ -9,35 +9,42 @@ _COPTS = [
     "-fno-sanitize=all",
 ]
 
-def cc_proto_code(name, import_root, protos, services, visibility):
+def cc_proto_code(name, import_root, protos, services, visibility, imports = [], deps = []):
     """C++ of some .proto files: NAME_messages and, with the services, NAME.
 
     Code without RPCs depends on NAME_messages and is spared gRPC's headers.
 
     Args:
       name: of the library with messages and services.
-      import_root: the folder, from the workspace's root, that imports start at.
+      import_root: the folder, from the workspace's root, that imports start at; "." is
+        that root itself.
       protos: this package's .proto files.
-      services: those of them that declare services.
+      services: those of them that declare services; none: there is no NAME.
       visibility: of both libraries.
+      imports: .proto files of the folder proto/ that these import.
+      deps: the C++ libraries of those.
     """
     messages = [proto[:-len(".proto")] for proto in protos]
     native.genrule(
         name = name + "_messages_code",
-        srcs = protos,
+        srcs = protos + imports,
         outs = [stem + ending for stem in messages for ending in [".pb.h", ".pb.cc"]],
-        cmd = "/usr/bin/protoc -I{root} --cpp_out=$(GENDIR)/{root} $(SRCS)".format(root = import_root),
+        cmd = " ".join([
+            "/usr/bin/protoc -I{root} -Iproto --cpp_out=$(GENDIR)/{root}",
+        ] + ["$(location %s)" % proto for proto in protos]).format(root = import_root),
     )
     cc_library(
         name = name + "_messages",
         srcs = [stem + ".pb.cc" for stem in messages],
         hdrs = [stem + ".pb.h" for stem in messages],
         copts = _COPTS,
-        strip_include_prefix = "/" + import_root,
+        strip_include_prefix = None if import_root == "." else "/" + import_root,
         visibility = visibility,
-        deps = ["//third_party/protobuf"],
+        deps = deps + ["//third_party/protobuf"],
     )
 
+    if not services:
+        return
     stems = [proto[:-len(".proto")] for proto in services]
     native.genrule(
         name = name + "_services_code",
