@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "services/store/timestamp.h"
 
 namespace qasino::store {
 namespace {
@@ -15,21 +16,13 @@ namespace {
 // Of a shard in a manifest beside its info's own bytes: tag and length.
 constexpr size_t kShardFramingBytes = 8;
 
-void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {
-  const absl::Duration since_epoch = time - absl::UnixEpoch();
-  absl::Duration rest;
-  int64_t seconds = absl::IDivDuration(since_epoch, absl::Seconds(1), &rest);
-  if (rest < absl::ZeroDuration()) {
-    --seconds;
-    rest += absl::Seconds(1);
-  }
-  timestamp->set_seconds(seconds);
-  timestamp->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
-}
+// What the store did not make itself.
+bool CameIn(const v1::ShardInfo& shard) { return shard.kind() == v1::COLLECTED; }
 
 bool MergedBefore(const v1::ShardInfo& a, const v1::ShardInfo& b) {
   const auto key = [](const v1::ShardInfo& shard) {
-    return std::tuple(std::string_view(shard.identity()), shard.sealed_at().seconds(),
+    const int place = shard.kind() == v1::PERSISTENT ? 0 : CameIn(shard) ? 1 : 2;
+    return std::tuple(place, std::string_view(shard.identity()), shard.sealed_at().seconds(),
                       shard.sealed_at().nanos(), std::string_view(shard.shard_id()));
   };
   return key(a) < key(b);
@@ -38,6 +31,13 @@ bool MergedBefore(const v1::ShardInfo& a, const v1::ShardInfo& b) {
 // A clock that is wrong must not hold a generation back for longer than it can last.
 absl::Duration OpenFor(const google::protobuf::Duration& duration, absl::Duration until_end) {
   return std::clamp(until_end, absl::ZeroDuration(), absl::Seconds(duration.seconds()));
+}
+
+// Puts the last shard to its place among the others, which are in order.
+void Sift(google::protobuf::RepeatedPtrField<v1::ShardInfo>& shards) {
+  for (int i = shards.size() - 1; i > 0 && MergedBefore(shards[i], shards[i - 1]); --i) {
+    shards.SwapElements(i, i - 1);
+  }
 }
 
 std::string UnknownIdKey(const std::string& identity) { return "/" + identity; }
@@ -62,6 +62,7 @@ std::map<std::string, std::string> Catalogue::Missing(Generations::const_iterato
   for (; from != at; ++from) {
     std::set<std::string> last;
     for (const v1::ShardInfo& shard : from->second.manifest->shards()) {
+      if (!CameIn(shard)) continue;
       if (shard.last()) last.insert(shard.ingest_id());
       missing.emplace(shard.ingest_id(), shard.identity());
     }
@@ -74,12 +75,14 @@ std::map<std::string, std::string> Catalogue::Missing(Generations::const_iterato
 }
 
 void Catalogue::Restore(v1::Manifest manifest, const std::vector<std::string>& lost, absl::Time now,
-                        absl::Duration until_end) {
+                        absl::Duration until_end, bool made_lost) {
   const int64_t number = manifest.generation();
   std::set<std::string> identities(manifest.missing().begin(), manifest.missing().end());
   identities.insert(lost.begin(), lost.end());
-  if (!lost.empty() && manifest.revision() > 0) {
+  if ((made_lost || !lost.empty()) && manifest.revision() > 0) {
     manifest.set_revision(manifest.revision() + 1);
+  }
+  if (!lost.empty() && manifest.revision() > 0) {
     manifest.set_complete(false);
     manifest.clear_missing();
     for (const std::string& identity : identities) manifest.add_missing(identity);
@@ -87,8 +90,9 @@ void Catalogue::Restore(v1::Manifest manifest, const std::vector<std::string>& l
 
   Generation& generation = generations_[number];
   generation.manifest_bytes = manifest.ByteSizeLong();
-  generation.ended = std::any_of(manifest.shards().begin(), manifest.shards().end(),
-                                 [](const v1::ShardInfo& shard) { return !shard.last(); });
+  generation.ended =
+      std::any_of(manifest.shards().begin(), manifest.shards().end(),
+                  [](const v1::ShardInfo& shard) { return CameIn(shard) && !shard.last(); });
   generation.waits_since =
       now + (generation.ended ? absl::ZeroDuration() : OpenFor(manifest.duration(), until_end));
   generation.manifest = std::make_shared<const v1::Manifest>(std::move(manifest));
@@ -103,7 +107,7 @@ void Catalogue::Restore(v1::Manifest manifest, const std::vector<std::string>& l
     }
     if (!known) generation.missing.emplace(UnknownIdKey(identity), identity);
   }
-  if (number > newest_->generation()) newest_ = generation.manifest;
+  if (number >= newest_->generation()) newest_ = generation.manifest;
 }
 
 absl::StatusOr<bool> Catalogue::Admit(const v1::ShardInfo& info) const {
@@ -119,6 +123,7 @@ absl::StatusOr<bool> Catalogue::Admit(const v1::ShardInfo& info) const {
   int waiting = 0;
   int64_t oldest = 0;
   for (auto at = generations_.rbegin(); at != generations_.rend(); ++at) {
+    if (at->first == 0) break;
     if (at->second.manifest->revision() == 0) {
       ++waiting;
     } else if (announced < options_.retain) {
@@ -177,14 +182,54 @@ void Catalogue::Add(const v1::ShardInfo& info, absl::Time now, absl::Duration un
   }
   auto& shards = *manifest->mutable_shards();
   *shards.Add() = info;
-  for (int i = shards.size() - 1; i > 0 && MergedBefore(shards[i], shards[i - 1]); --i) {
-    shards.SwapElements(i, i - 1);
-  }
+  Sift(shards);
   if (generation.missing.erase(info.ingest_id()) == 0) {
     generation.missing.erase(UnknownIdKey(info.identity()));
   }
   generation.manifest_bytes = manifest->ByteSizeLong();
   generation.manifest = std::move(manifest);
+}
+
+bool Catalogue::IsAnnouncedBy(int64_t number, absl::Time now) const {
+  const auto found = generations_.find(number);
+  if (found == generations_.end()) return false;
+  return found->second.manifest->revision() > 0 || IsDue(found, now);
+}
+
+std::vector<v1::ShardInfo> Catalogue::SetMade(int64_t number,
+                                              const std::vector<v1::ShardInfo>& made) {
+  Generation& generation = generations_[number];
+  auto manifest = generation.manifest == nullptr
+                      ? std::make_shared<v1::Manifest>(*newest_)  // the empty one
+                      : std::make_shared<v1::Manifest>(*generation.manifest);
+  auto& shards = *manifest->mutable_shards();
+  const auto is_made = [&made](const v1::ShardInfo& shard) {
+    return std::any_of(made.begin(), made.end(), [&shard](const v1::ShardInfo& each) {
+      return each.shard_id() == shard.shard_id();
+    });
+  };
+  auto before = std::make_shared<v1::Manifest>();
+  for (int i = shards.size() - 1; i >= 0; --i) {
+    if (CameIn(shards[i])) continue;
+    if (!is_made(shards[i])) *before->add_shards() = shards[i];
+    shards.DeleteSubrange(i, 1);
+  }
+  for (const v1::ShardInfo& shard : made) {
+    *shards.Add() = shard;
+    Sift(shards);
+  }
+  std::vector<v1::ShardInfo> unneeded;
+  if (before->shards_size() > 0) {
+    if (generation.superseded != nullptr) {
+      for (const v1::ShardInfo& shard : generation.superseded->shards()) {
+        if (!is_made(shard)) unneeded.push_back(shard);
+      }
+    }
+    generation.superseded = std::move(before);
+  }
+  generation.manifest_bytes = manifest->ByteSizeLong();
+  generation.manifest = std::move(manifest);
+  return unneeded;
 }
 
 Catalogue::ManifestPtr Catalogue::Update(int64_t number, absl::Time now, absl::Time committed_at) {
@@ -212,6 +257,7 @@ Catalogue::ManifestPtr Catalogue::Update(int64_t number, absl::Time now, absl::T
 
 bool Catalogue::IsDue(Generations::const_iterator at, absl::Time now) const {
   const Generation& generation = at->second;
+  if (at->first == 0) return true;  // there is nobody to wait for
   if (now >= generation.waits_since + options_.completeness_wait) return true;
   return generation.ended && Missing(at).empty();
 }
@@ -238,7 +284,7 @@ std::vector<int64_t> Catalogue::Retire() {
   int announced = 0;
   for (auto at = generations_.end(); at != generations_.begin();) {
     --at;
-    if (announced < options_.retain) {
+    if (announced < options_.retain && (at->first != 0 || announced == 0)) {
       if (at->second.manifest->revision() > 0) ++announced;
     } else {
       retired.push_back(at->first);
@@ -250,7 +296,7 @@ std::vector<int64_t> Catalogue::Retire() {
 
 int64_t Catalogue::oldest() const {
   for (const auto& [number, generation] : generations_) {
-    if (generation.manifest->revision() > 0) return number;
+    if (number != 0 && generation.manifest->revision() > 0) return number;
   }
   return 0;
 }
@@ -272,13 +318,27 @@ Catalogue::HeldShard Catalogue::FindShard(int64_t generation, const std::string&
   for (const v1::ShardInfo& shard : found->second.manifest->shards()) {
     if (shard.shard_id() == shard_id) return {found->second.manifest, &shard};
   }
+  if (const ManifestPtr& superseded = found->second.superseded; superseded != nullptr) {
+    for (const v1::ShardInfo& shard : superseded->shards()) {
+      if (shard.shard_id() == shard_id) return {superseded, &shard};
+    }
+  }
   return {};
+}
+
+std::vector<int64_t> Catalogue::Unfinished() const {
+  std::vector<int64_t> unfinished;
+  for (const auto& [number, generation] : generations_) {
+    const bool waits = generation.manifest->revision() == 0;
+    if (number != 0 && (waits || generation.manifest == newest_)) unfinished.push_back(number);
+  }
+  return unfinished;
 }
 
 std::vector<Catalogue::ManifestPtr> Catalogue::List() const {
   std::vector<ManifestPtr> list;
   for (auto at = generations_.rbegin(); at != generations_.rend(); ++at) {
-    if (at->second.manifest->revision() > 0) list.push_back(at->second.manifest);
+    if (at->first != 0 && at->second.manifest->revision() > 0) list.push_back(at->second.manifest);
   }
   return list;
 }

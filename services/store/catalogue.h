@@ -42,6 +42,12 @@ namespace qasino::store {
 //  - Shards are merged in the order of (identity, sealed_at, shard_id): a disputed
 //    column is decided the same way in every generation, and what came to a process
 //    counts before what came to its successor.
+//  - What the store makes itself, at most one shard of persistent tables and one of
+//    static ones, comes first and last. Nobody waits for these, and nothing but the
+//    revision follows from them. An announced generation always has those of its last
+//    Update.
+//  - Generation 0 is the snapshot before the first: it has static tables alone, counts
+//    for no generation that is held, and goes when one is announced.
 //
 // A value: copying costs little, for manifests are shared. The store changes a copy,
 // writes what came of it to the disk, and then puts the copy in the original's place;
@@ -62,10 +68,11 @@ class Catalogue {
 
   // Takes in a manifest found on the disk at start-up, oldest first. `lost` are the
   // identities of shards that were in it and are gone: it is then a new revision,
-  // incomplete, to be written again. `now` starts the wait of one that waits, and
-  // `until_end` is how long its generation still lasts by the clock on the wall.
+  // incomplete, to be written again; `made_lost`, that one of the store's own is gone,
+  // makes a new revision too. `now` starts the wait of one that waits, and `until_end`
+  // is how long its generation still lasts by the clock on the wall.
   void Restore(v1::Manifest manifest, const std::vector<std::string>& lost, absl::Time now,
-               absl::Duration until_end = absl::ZeroDuration());
+               absl::Duration until_end = absl::ZeroDuration(), bool made_lost = false);
 
   // Whether a shard would be taken in: true when it is held already. Errors as in
   // SnapshotStore.PutShard.
@@ -77,7 +84,17 @@ class Catalogue {
   void Add(const v1::ShardInfo& info, absl::Time now,
            absl::Duration until_end = absl::ZeroDuration());
 
-  // Settles a generation after Add: a new revision of an announced one, the first of
+  // Whether Update would announce the generation, or has: then give it the shards that the
+  // store makes first.
+  bool IsAnnouncedBy(int64_t generation, absl::Time now) const;
+
+  // Replaces the store's own shards of a generation that is announced, or is about to be, or
+  // is 0. Follow it by Update. Returns those whose files nobody needs once the manifest is
+  // written. The shards of the revision before are kept: a reader may just be coming for
+  // them.
+  std::vector<v1::ShardInfo> SetMade(int64_t generation, const std::vector<v1::ShardInfo>& made);
+
+  // Settles a generation after Add or SetMade: a new revision of an announced one, the first of
   // one that is due, or still waiting. `committed_at` is the wall clock's time, for
   // the manifest. Returns the manifest, which is to be written.
   ManifestPtr Update(int64_t generation, absl::Time now, absl::Time committed_at);
@@ -105,18 +122,21 @@ class Catalogue {
   ManifestPtr Held(int64_t generation) const;
 
   // A shard's info, which lives as long as the manifest beside it; null if not held.
-  // Shards of waiting generations are found too.
+  // Shards of waiting generations are found too, and the store's own of the revision before.
   struct HeldShard {
     ManifestPtr manifest;
     const v1::ShardInfo* info = nullptr;
   };
   HeldShard FindShard(int64_t generation, const std::string& shard_id) const;
 
+  // The newest generation and those that wait, oldest first.
+  std::vector<int64_t> Unfinished() const;
+
   // All announced generations, newest first.
   std::vector<ManifestPtr> List() const;
 
   // Generations held, waiting ones too, and the bytes of their shards.
-  size_t held_generations() const { return generations_.size(); }
+  size_t held_generations() const { return generations_.size() - generations_.count(0); }
   uint64_t held_bytes() const;
 
  private:
@@ -131,6 +151,8 @@ class Catalogue {
     // When the wait for the others began: its end.
     absl::Time waits_since;
     size_t manifest_bytes = 0;
+    // Has the store's own shards of the revision before; null when there are none.
+    ManifestPtr superseded;
   };
   using Generations = std::map<int64_t, Generation>;
 

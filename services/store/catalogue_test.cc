@@ -356,5 +356,97 @@ TEST_F(CatalogueTest, ListsNewestFirst) {
   EXPECT_THAT(generations, ElementsAre(90, 60, 30));
 }
 
+TEST_F(CatalogueTest, WhatTheStoreMakesComesFirstAndLast) {
+  const v1::ShardInfo persistent = TestMadeShard(v1::PERSISTENT, "zz", 30);
+  const v1::ShardInfo fixed = TestMadeShard(v1::STATIC, "0");
+  Put(30, "a");
+  EXPECT_THAT(catalogue_.SetMade(30, {fixed, persistent}), IsEmpty());
+  const auto manifest = catalogue_.Update(30, now_, kStart);
+  EXPECT_EQ(manifest->revision(), 2);
+  EXPECT_THAT(ShardIds(*manifest), ElementsAre("zz", "a-30", "0"));
+  EXPECT_THAT(ShardIds(*Put(30, "b")), ElementsAre("zz", "a-30", "b-30", "0"));
+  EXPECT_EQ(catalogue_.newest()->revision(), 3);
+}
+
+TEST_F(CatalogueTest, NobodyWaitsForWhatTheStoreMakes) {
+  catalogue_.Add(TestShard(30, "a"), now_);
+  EXPECT_TRUE(catalogue_.IsAnnouncedBy(30, now_));
+  catalogue_.SetMade(30, {TestMadeShard(v1::STATIC, "s")});
+  EXPECT_EQ(catalogue_.Update(30, now_, kStart)->revision(), 1);
+  catalogue_.Add(TestShard(60, "b"), now_);
+  EXPECT_FALSE(catalogue_.IsAnnouncedBy(60, now_));
+  EXPECT_TRUE(catalogue_.IsAnnouncedBy(60, now_ + absl::Seconds(2)));
+  EXPECT_FALSE(catalogue_.IsAnnouncedBy(90, now_));
+  EXPECT_EQ(catalogue_.Update(60, now_, kStart)->revision(), 0);
+  EXPECT_THAT(catalogue_.Unfinished(), ElementsAre(30, 60));
+  const auto manifest = Put(60, "a");
+  EXPECT_TRUE(manifest->complete());
+}
+
+TEST_F(CatalogueTest, TheStoresShardsOfTheRevisionBeforeCanStillBeGot) {
+  Put(30, "a");
+  const auto set = [&](const std::string& id) {
+    const auto unneeded = catalogue_.SetMade(30, {TestMadeShard(v1::STATIC, id)});
+    catalogue_.Update(30, now_, kStart);
+    std::vector<std::string> ids;
+    for (const v1::ShardInfo& shard : unneeded) ids.push_back(shard.shard_id());
+    return ids;
+  };
+  EXPECT_THAT(set("one"), IsEmpty());
+  EXPECT_THAT(set("two"), IsEmpty());
+  EXPECT_NE(catalogue_.FindShard(30, "one").info, nullptr);
+  // A revision without change of them costs nothing.
+  EXPECT_THAT(set("two"), IsEmpty());
+  EXPECT_NE(catalogue_.FindShard(30, "one").info, nullptr);
+  EXPECT_THAT(set("three"), ElementsAre("one"));
+  EXPECT_EQ(catalogue_.FindShard(30, "one").info, nullptr);
+  EXPECT_NE(catalogue_.FindShard(30, "two").info, nullptr);
+  EXPECT_THAT(ShardIds(*catalogue_.newest()), ElementsAre("a-30", "three"));
+}
+
+TEST_F(CatalogueTest, BeforeTheFirstGenerationThereMayBeStaticTables) {
+  catalogue_.SetMade(0, {TestMadeShard(v1::STATIC, "s")});
+  const auto manifest = catalogue_.Update(0, now_, kStart);
+  EXPECT_EQ(manifest->generation(), 0);
+  EXPECT_EQ(manifest->revision(), 1);
+  EXPECT_TRUE(manifest->complete());
+  EXPECT_EQ(manifest->store_id(), "this-store");
+  EXPECT_EQ(catalogue_.newest(), manifest);
+  EXPECT_NE(catalogue_.FindShard(0, "s").info, nullptr);
+  // It is none of the generations that are held.
+  EXPECT_EQ(catalogue_.oldest(), 0);
+  EXPECT_THAT(catalogue_.List(), IsEmpty());
+  EXPECT_EQ(catalogue_.held_generations(), 0u);
+  EXPECT_THAT(catalogue_.Unfinished(), IsEmpty());
+  EXPECT_EQ(catalogue_.NextDue(), absl::InfiniteFuture());
+  EXPECT_THAT(Settle(), IsEmpty());
+  EXPECT_THAT(catalogue_.Retire(), IsEmpty());
+
+  // Its revision does not fall, not even when it is empty again.
+  catalogue_.SetMade(0, {});
+  EXPECT_EQ(catalogue_.Update(0, now_, kStart)->revision(), 2);
+  Catalogue restored(MakeOptions());
+  restored.Restore(*catalogue_.newest(), {}, now_);
+  EXPECT_EQ(restored.newest()->revision(), 2);
+
+  const v1::ShardInfo last = TestShard(30, "a", "bytes", /*last=*/true);
+  catalogue_.Add(last, now_, absl::Seconds(20));
+  catalogue_.Update(30, now_, kStart);
+  EXPECT_THAT(catalogue_.Retire(), IsEmpty());
+  EXPECT_EQ(catalogue_.newest()->generation(), 0);
+  EXPECT_EQ(Put(30, "b")->revision(), 1);
+  EXPECT_THAT(catalogue_.Retire(), ElementsAre(0));
+  EXPECT_EQ(catalogue_.newest()->generation(), 30);
+  EXPECT_EQ(catalogue_.oldest(), 30);
+}
+
+TEST_F(CatalogueTest, AShardOfTheStoresOwnThatIsLostMakesNobodyMissing) {
+  const auto manifest = Put(30, "a");
+  Catalogue restored(MakeOptions());
+  restored.Restore(*manifest, {}, now_, absl::ZeroDuration(), /*made_lost=*/true);
+  EXPECT_EQ(restored.newest()->revision(), 2);
+  EXPECT_TRUE(restored.newest()->complete());
+}
+
 }  // namespace
 }  // namespace qasino::store

@@ -23,6 +23,8 @@ constexpr size_t kMaxManifestBytes = 64 << 20;
 constexpr size_t kStoreIdBytes = 32;
 constexpr size_t kReadBytes = 1 << 20;
 constexpr char kShardEnding[] = ".sqlite";
+// No shard_id has a dot.
+constexpr char kMadeEnding[] = ".made.sqlite";
 constexpr char kManifestName[] = "manifest";
 
 void AppendNumber(uint64_t number, std::string* bytes) {
@@ -84,6 +86,10 @@ absl::StatusOr<std::string> NewStoreId() {
   return absl::BytesToHexString(absl::string_view(random, sizeof random));
 }
 
+std::string FileName(const v1::ShardInfo& info) {
+  return info.shard_id() + (info.kind() == v1::COLLECTED ? kShardEnding : kMadeEnding);
+}
+
 // Makes a folder and those above it, and syncs each folder in which a name is new.
 absl::Status CreateFolders(FileSystem& files, const std::string& path) {
   if (const auto there = files.List(path); !absl::IsNotFound(there.status())) {
@@ -119,6 +125,7 @@ absl::Status IncomingShard::Append(std::string_view bytes) {
                                                    "the ", info_.size_bytes(),
                                                    " bytes that its info says"));
   }
+  server::Failpoint(kShardSteps.before_write);
   if (absl::Status status = file_->Append(bytes); !status.ok()) return status;
   checksum_.Update(bytes);
   size_ += bytes.size();
@@ -136,8 +143,10 @@ absl::Status IncomingShard::Finish() {
                                             ", not ", absl::Hex(info_.xxh3(), absl::kZeroPad16),
                                             "; send it again"));
   }
+  server::Failpoint(kShardSteps.after_write);
   const absl::Status synced = file_->Sync();
   file_.reset();
+  server::Failpoint(kShardSteps.after_sync);
   return synced;
 }
 
@@ -146,7 +155,8 @@ DataFolder::DataFolder(std::string path, FileSystem* files)
 
 absl::StatusOr<std::unique_ptr<DataFolder>> DataFolder::Open(const std::string& path,
                                                              FileSystem* files,
-                                                             const ShardLimits& limits) {
+                                                             const ShardLimits& limits,
+                                                             int64_t latest) {
   std::string trimmed = path;
   while (trimmed.size() > 1 && trimmed.back() == '/') trimmed.pop_back();
   if (trimmed.empty()) return absl::InvalidArgumentError("the data folder has no name");
@@ -163,11 +173,11 @@ absl::StatusOr<std::unique_ptr<DataFolder>> DataFolder::Open(const std::string& 
     if (absl::Status status = files->CreateFolder(trimmed + name); !status.ok()) return status;
   }
   if (absl::Status status = folder->SyncFolder(trimmed); !status.ok()) return status;
-  if (absl::Status status = folder->Recover(limits); !status.ok()) return status;
+  if (absl::Status status = folder->Recover(limits, latest); !status.ok()) return status;
   return folder;
 }
 
-absl::Status DataFolder::Recover(const ShardLimits& limits) {
+absl::Status DataFolder::Recover(const ShardLimits& limits, int64_t latest) {
   const auto incoming = files_->List(path_ + "/incoming");
   if (!incoming.ok()) return incoming.status();
   for (const FolderEntry& entry : *incoming) {
@@ -185,10 +195,16 @@ absl::Status DataFolder::Recover(const ShardLimits& limits) {
   for (const FolderEntry& entry : *generations) {
     int64_t number = 0;
     absl::Status status;
-    if (!entry.is_folder || !absl::SimpleAtoi(entry.name, &number) || number < 1 ||
+    if (!entry.is_folder || !absl::SimpleAtoi(entry.name, &number) || number < 0 ||
         absl::StrCat(number) != entry.name) {
       status = SetAside(absl::StrCat("generations/", entry.name),
                         absl::DataLossError("it is not a generation's folder"));
+    } else if (number > latest) {
+      status = SetAside(absl::StrCat("generations/", entry.name),
+                        absl::FailedPreconditionError(absl::StrCat(
+                            "the generation begins after ", latest,
+                            ", the latest that this machine's clock allows; is the clock wrong, "
+                            "or was it?")));
     } else {
       status = RecoverGeneration(entry.name, limits);
     }
@@ -218,7 +234,8 @@ absl::Status DataFolder::RecoverStoreId() {
   const bool is_new = absl::IsNotFound(id.status());
   if (is_new) id = NewStoreId();
   if (!id.ok()) return id.status();
-  if (absl::Status status = Replace(path_, "store-id", *id + "\n"); !status.ok()) return status;
+  if (absl::Status status = Replace(path_, "store-id", *id + "\n", kStoreIdSteps); !status.ok())
+    return status;
   store_id_ = *std::move(id);
   log::Info("store", is_new ? "new store" : "store id taken from a manifest",
             {{"data_dir", path_}, {"store_id", store_id_}});
@@ -262,15 +279,21 @@ absl::Status DataFolder::RecoverGeneration(const std::string& name, const ShardL
   recovered.manifest = *std::move(read);
   std::map<std::string, bool> expected = {{kManifestName, true}};
   std::vector<v1::ShardInfo> whole;
+  bool came_whole = false;
   for (v1::ShardInfo& shard : *recovered.manifest.mutable_shards()) {
-    const std::string file = shard.shard_id() + kShardEnding;
+    const std::string file = FileName(shard);
     expected[file] = true;
     const absl::Status fault = CheckShardFile(generation, shard);
     if (fault.ok()) {
+      came_whole |= shard.kind() == v1::COLLECTED;
       whole.push_back(std::move(shard));
       continue;
     }
-    recovered.lost.push_back(shard.identity());
+    if (shard.kind() == v1::COLLECTED) {
+      recovered.lost.push_back(shard.identity());
+    } else {
+      recovered.made_lost = true;
+    }
     if (absl::IsNotFound(fault)) {
       log::Error("store", "shard is lost", {{"file", folder + "/" + file}, {"fault", fault}});
     } else if (absl::Status status = SetAside(folder + "/" + file, fault); !status.ok()) {
@@ -279,11 +302,18 @@ absl::Status DataFolder::RecoverGeneration(const std::string& name, const ShardL
   }
   for (const FolderEntry& entry : *entries) {
     if (expected.contains(entry.name)) continue;
+    if (entry.name.ends_with(kMadeEnding) && !entry.is_folder) {
+      const absl::Status removed =
+          files_->RemoveFile(absl::StrCat(path_, "/", folder, "/", entry.name));
+      if (!removed.ok()) return removed;
+      log::Info("store", "unfinished files removed", {{"file", folder + "/" + entry.name}});
+      continue;
+    }
     const absl::Status status = SetAside(absl::StrCat(folder, "/", entry.name),
                                          absl::DataLossError("the manifest does not name it"));
     if (!status.ok()) return status;
   }
-  if (whole.empty()) {
+  if (generation != 0 && !came_whole) {
     return SetAside(folder, absl::DataLossError("none of its shards is whole"));
   }
   recovered.manifest.clear_shards();
@@ -315,8 +345,11 @@ absl::StatusOr<v1::Manifest> DataFolder::ReadManifest(int64_t generation,
   unlimited.max_shard_bytes = UINT64_MAX;
   std::set<std::string> ids;
   for (const v1::ShardInfo& shard : manifest->shards()) {
-    if (absl::Status status = CheckShardInfo(shard, unlimited); !status.ok()) return fault(status);
-    if (shard.generation() != generation) {
+    const bool made = shard.kind() != v1::COLLECTED;
+    const absl::Status status =
+        made ? CheckMadeInfo(shard, unlimited) : CheckShardInfo(shard, unlimited);
+    if (!status.ok()) return fault(status);
+    if (made ? shard.generation() > generation : shard.generation() != generation) {
       return absl::DataLossError(absl::StrCat("manifest: shard '", shard.shard_id(),
                                               "' is of generation ", shard.generation()));
     }
@@ -329,7 +362,7 @@ absl::StatusOr<v1::Manifest> DataFolder::ReadManifest(int64_t generation,
 }
 
 absl::Status DataFolder::CheckShardFile(int64_t generation, const v1::ShardInfo& info) const {
-  const auto file = OpenShard(generation, info.shard_id());
+  const auto file = OpenShard(generation, info);
   if (!file.ok()) return file.status();
   const auto size = (*file)->Size();
   if (!size.ok()) return size.status();
@@ -394,8 +427,8 @@ std::string DataFolder::GenerationPath(int64_t generation) const {
   return absl::StrCat(path_, "/generations/", generation);
 }
 
-std::string DataFolder::ShardPath(int64_t generation, const std::string& shard_id) const {
-  return absl::StrCat(GenerationPath(generation), "/", shard_id, kShardEnding);
+std::string DataFolder::ShardPath(int64_t generation, const v1::ShardInfo& info) const {
+  return absl::StrCat(GenerationPath(generation), "/", FileName(info));
 }
 
 absl::StatusOr<std::unique_ptr<IncomingShard>> DataFolder::NewShard(const v1::ShardInfo& info) {
@@ -410,36 +443,73 @@ absl::Status DataFolder::CommitShard(IncomingShard& shard) {
   if (absl::Status status = Writable(); !status.ok()) return status;
   const int64_t generation = shard.info().generation();
   const std::string folder = GenerationPath(generation);
-  const std::string target = ShardPath(generation, shard.info().shard_id());
+  const std::string target = ShardPath(generation, shard.info());
   absl::Status renamed = files_->Rename(shard.path_, target);
   if (absl::IsNotFound(renamed)) {
-    if (absl::Status status = files_->CreateFolder(folder); !status.ok()) return status;
-    if (absl::Status status = SyncFolder(path_ + "/generations"); !status.ok()) return status;
+    if (absl::Status status = CreateGeneration(generation); !status.ok()) return status;
     renamed = files_->Rename(shard.path_, target);
   }
   if (!renamed.ok()) return renamed;
+  server::Failpoint(kShardSteps.after_rename);
   shard.committed_ = true;
-  return SyncFolder(folder);
+  const absl::Status synced = SyncFolder(folder);
+  server::Failpoint(kShardSteps.after_folder_sync);
+  return synced;
+}
+
+absl::Status DataFolder::CreateGeneration(int64_t generation) {
+  if (absl::Status status = files_->CreateFolder(GenerationPath(generation)); !status.ok()) {
+    return status;
+  }
+  return SyncFolder(path_ + "/generations");
 }
 
 void DataFolder::DiscardShard(const v1::ShardInfo& info) {
   // Without certainty about the manifest on the disk, the file it may name stays.
   if (!Writable().ok()) return;
-  const std::string path = ShardPath(info.generation(), info.shard_id());
+  const std::string path = ShardPath(info.generation(), info);
   if (const absl::Status status = files_->RemoveFile(path); !status.ok()) {
     log::Warn("store", "refused shard not removed", {{"error", status}});
   }
 }
 
+absl::Status DataFolder::PutMade(int64_t generation, const v1::ShardInfo& info,
+                                 std::string_view bytes, std::optional<int64_t> other) {
+  if (absl::Status status = Writable(); !status.ok()) return status;
+  if (const auto there = files_->List(GenerationPath(generation));
+      absl::IsNotFound(there.status())) {
+    if (absl::Status status = CreateGeneration(generation); !status.ok()) return status;
+  }
+  if (other.has_value() && *other != generation) {
+    if (files_->Link(ShardPath(*other, info), ShardPath(generation, info)).ok()) {
+      server::Failpoint(kMadeAfterLink);
+      return SyncFolder(GenerationPath(generation));
+    }
+  }
+  return Replace(GenerationPath(generation), FileName(info), bytes, kMadeSteps);
+}
+
+void DataFolder::RemoveMade(int64_t generation, const v1::ShardInfo& info) {
+  // Without certainty about the manifest on the disk, the file it may name stays.
+  if (!Writable().ok()) return;
+  const absl::Status status = files_->RemoveFile(ShardPath(generation, info));
+  if (!status.ok() && !absl::IsNotFound(status)) {
+    log::Warn("store", "shard that is no longer needed not removed", {{"error", status}});
+  }
+}
+
 absl::Status DataFolder::Replace(const std::string& folder, const std::string& name,
-                                 std::string_view bytes) {
+                                 std::string_view bytes, const FileSteps& steps) {
   if (absl::Status status = Writable(); !status.ok()) return status;
   const std::string path = IncomingPath();
   auto file = files_->Create(path);
   if (!file.ok()) return file.status();
+  server::Failpoint(steps.before_write);
   absl::Status status = (*file)->Append(bytes);
+  server::Failpoint(steps.after_write);
   if (status.ok()) status = (*file)->Sync();
   file->reset();
+  server::Failpoint(steps.after_sync);
   if (status.ok()) status = files_->Rename(path, absl::StrCat(folder, "/", name));
   if (!status.ok()) {
     if (const absl::Status removed = files_->RemoveFile(path); !removed.ok()) {
@@ -447,26 +517,34 @@ absl::Status DataFolder::Replace(const std::string& folder, const std::string& n
     }
     return status;
   }
-  return SyncFolder(folder);
+  server::Failpoint(steps.after_rename);
+  status = SyncFolder(folder);
+  server::Failpoint(steps.after_folder_sync);
+  return status;
 }
 
 absl::Status DataFolder::WriteManifest(const v1::Manifest& manifest) {
-  return Replace(GenerationPath(manifest.generation()), kManifestName, EncodeManifest(manifest));
+  return Replace(GenerationPath(manifest.generation()), kManifestName, EncodeManifest(manifest),
+                 kManifestSteps);
 }
 
 absl::Status DataFolder::Retire(int64_t generation) {
   if (absl::Status status = Writable(); !status.ok()) return status;
   // Under another name first: a crash never leaves a generation without some files.
   const std::string going = IncomingPath();
+  server::Failpoint(kRetireBeforeRename);
   absl::Status status = files_->Rename(GenerationPath(generation), going);
+  server::Failpoint(kRetireAfterRename);
   if (status.ok()) status = SyncFolder(path_ + "/generations");
+  server::Failpoint(kRetireAfterFolderSync);
   if (status.ok()) status = RemoveAll(*files_, going, /*is_folder=*/true);
+  server::Failpoint(kRetireAfterRemove);
   return status;
 }
 
 absl::StatusOr<std::unique_ptr<ReadableFile>> DataFolder::OpenShard(
-    int64_t generation, const std::string& shard_id) const {
-  return files_->Open(ShardPath(generation, shard_id));
+    int64_t generation, const v1::ShardInfo& info) const {
+  return files_->Open(ShardPath(generation, info));
 }
 
 absl::Status DataFolder::Probe() {

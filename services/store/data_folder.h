@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "qasino/v1/snapshot.pb.h"
 #include "services/store/checksum.h"
+#include "services/store/failpoints.h"
 #include "services/store/file_system.h"
 #include "services/store/shard_info.h"
 
@@ -58,7 +61,9 @@ class IncomingShard {
 //   lock                                    held by the store that uses the folder
 //   store-id                                32 hexadecimal digits
 //   generations/<generation>/manifest       what the generation is
-//   generations/<generation>/<shard_id>.sqlite
+//   generations/<generation>/<shard_id>.sqlite        a shard that came in
+//   generations/<generation>/<shard_id>.made.sqlite   one that the store made
+//   tables.journal                          see table_journal.h
 //   incoming/                               what is not finished, or is going
 //   damaged/                                what start-up found and could not use
 // A manifest file is 8 bytes "QASINOM1", the length of the message in 8 bytes with
@@ -67,28 +72,35 @@ class IncomingShard {
 //
 // What must last is written in incoming/, synced, renamed to its place, and the
 // folder synced; so a crash leaves the old or the new, and files in incoming/, which
-// start-up removes. Nothing else is ever deleted that was not retired.
+// start-up removes. A shard that the store made may lie in several generations, by
+// links to one file; one that no manifest names is a crash's leftover, and removed.
+// Nothing else is ever deleted that was not retired. Generation 0 is the snapshot
+// before the first, when there are static tables.
 //
 // Failures: a file that could not be written or synced is given up, and a later
 // attempt writes a new one. A folder that could not be synced is another matter, for
 // nobody can say then what a crash would leave: everything that writes is refused
 // from then on, until a restart has read anew what is there.
 //
-// Thread-safe, but for CommitShard, DiscardShard, WriteManifest and Retire: one thread at a time.
+// Thread-safe, but for what changes generations/ (CommitShard, DiscardShard, PutMade,
+// RemoveMade, WriteManifest, Retire): one thread at a time.
 class DataFolder {
  public:
   struct Recovered {
     v1::Manifest manifest;          // without the shards that are lost
-    std::vector<std::string> lost;  // the identities of these
+    std::vector<std::string> lost;  // the identities of those that had come in
+    bool made_lost = false;         // one that the store had made is lost
   };
 
   // Makes the folder if need be, locks it, and recovers: reads and verifies every
   // byte of what is held (so it takes as long as the disk takes to read that), and
-  // moves to damaged/ what is not whole, each with a line in the log.
-  // FAILED_PRECONDITION: another store uses the folder. `files` must outlive this.
-  static absl::StatusOr<std::unique_ptr<DataFolder>> Open(const std::string& path,
-                                                          FileSystem* files,
-                                                          const ShardLimits& limits);
+  // moves to damaged/ what is not whole, each with a line in the log. So it does with
+  // generations after `latest`: no clock is so wrong, and they would be the newest for
+  // as long. FAILED_PRECONDITION: another store uses the folder. `files` must outlive
+  // this.
+  static absl::StatusOr<std::unique_ptr<DataFolder>> Open(
+      const std::string& path, FileSystem* files, const ShardLimits& limits,
+      int64_t latest = std::numeric_limits<int64_t>::max());
 
   const std::string& path() const { return path_; }
   const std::string& store_id() const { return store_id_; }
@@ -108,6 +120,15 @@ class DataFolder {
   // Takes a committed shard back that no manifest came to name.
   void DiscardShard(const v1::ShardInfo& info);
 
+  // Puts a shard that the store made, with these bytes, into a generation. If `other` is a
+  // generation that has the same shard, its file serves both where the file system can do
+  // that. It counts once a manifest names it. One that is there already is written anew.
+  absl::Status PutMade(int64_t generation, const v1::ShardInfo& info, std::string_view bytes,
+                       std::optional<int64_t> other);
+
+  // Removes it from that generation, whose manifest does not name it.
+  void RemoveMade(int64_t generation, const v1::ShardInfo& info);
+
   // Replaces its generation's manifest.
   absl::Status WriteManifest(const v1::Manifest& manifest);
 
@@ -116,7 +137,10 @@ class DataFolder {
 
   // NOT_FOUND when it was just retired.
   absl::StatusOr<std::unique_ptr<ReadableFile>> OpenShard(int64_t generation,
-                                                          const std::string& shard_id) const;
+                                                          const v1::ShardInfo& info) const;
+
+  // Where a shard's file is.
+  std::string ShardPath(int64_t generation, const v1::ShardInfo& info) const;
 
   // Writes, syncs and removes a small file: whether the disk takes something.
   absl::Status Probe();
@@ -125,7 +149,7 @@ class DataFolder {
   friend class IncomingShard;
   DataFolder(std::string path, FileSystem* files);
 
-  absl::Status Recover(const ShardLimits& limits);
+  absl::Status Recover(const ShardLimits& limits, int64_t latest);
   absl::Status RecoverGeneration(const std::string& name, const ShardLimits& limits);
   absl::StatusOr<v1::Manifest> ReadManifest(int64_t generation, const ShardLimits& limits) const;
   absl::Status CheckShardFile(int64_t generation, const v1::ShardInfo& info) const;
@@ -135,12 +159,13 @@ class DataFolder {
   // Moves a file or folder, given below path_, to damaged/, and says why.
   absl::Status SetAside(const std::string& name, const absl::Status& fault);
   // Writes a file whole and syncs it under a name in incoming/, then moves it.
-  absl::Status Replace(const std::string& folder, const std::string& name, std::string_view bytes);
+  absl::Status Replace(const std::string& folder, const std::string& name, std::string_view bytes,
+                       const FileSteps& steps);
+  absl::Status CreateGeneration(int64_t generation);
   absl::Status SyncFolder(const std::string& folder);
 
   std::string IncomingPath();
   std::string GenerationPath(int64_t generation) const;
-  std::string ShardPath(int64_t generation, const std::string& shard_id) const;
 
   const std::string path_;
   FileSystem* const files_;

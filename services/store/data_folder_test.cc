@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -245,10 +246,10 @@ TEST_F(DataFolderTest, AStoreIdThatIsDamagedIsFoundInTheManifests) {
 
 TEST_F(DataFolderTest, ARetiredGenerationIsGoneButStaysReadable) {
   PutGeneration(30, {"a"});
-  const auto file = folder_->OpenShard(30, "a-30");
+  const auto file = folder_->OpenShard(30, TestShard(30, "a"));
   ASSERT_TRUE(file.ok()) << file.status();
   EXPECT_EQ(folder_->Retire(30), absl::OkStatus());
-  EXPECT_TRUE(absl::IsNotFound(folder_->OpenShard(30, "a-30").status()));
+  EXPECT_TRUE(absl::IsNotFound(folder_->OpenShard(30, TestShard(30, "a")).status()));
   EXPECT_THAT(Names("generations"), IsEmpty());
   EXPECT_THAT(Names("incoming"), IsEmpty());
   char buffer[100];
@@ -300,12 +301,151 @@ TEST_F(DataFolderTest, AfterAFailedSyncOfAFolderNothingIsWrittenUntilARestart) {
   EXPECT_TRUE(absl::IsInternal(folder_->WriteManifest(v1::Manifest())));
   EXPECT_TRUE(absl::IsInternal(folder_->Retire(30)));
   EXPECT_TRUE(absl::IsInternal(folder_->Probe()));
-  EXPECT_TRUE(folder_->OpenShard(30, "a-30").ok());
+  EXPECT_TRUE(folder_->OpenShard(30, TestShard(30, "a")).ok());
   shard.reset();
 
   EXPECT_THAT(Generations(Recover()), ElementsAre(30));
   EXPECT_EQ(folder_->Writable(), absl::OkStatus());
   EXPECT_THAT(Names("damaged"), ElementsAre("30-b-30.sqlite"));
+}
+
+// Shards that the store makes lie beside the others.
+class MadeShardTest : public DataFolderTest {
+ protected:
+  // The generation's manifest with these besides the shard of "a".
+  void WriteManifest(int64_t generation, const std::vector<v1::ShardInfo>& made) {
+    v1::Manifest manifest;
+    manifest.set_store_id(folder_->store_id());
+    manifest.set_generation(generation);
+    manifest.set_revision(2);
+    if (generation > 0) *manifest.add_shards() = TestShard(generation, "a", "bytes of a");
+    for (const v1::ShardInfo& shard : made) *manifest.add_shards() = shard;
+    EXPECT_EQ(folder_->WriteManifest(manifest), absl::OkStatus());
+  }
+  std::string Read(int64_t generation, const v1::ShardInfo& info) {
+    return ReadTestFile(folder_->ShardPath(generation, info));
+  }
+
+  const v1::ShardInfo static_ = TestMadeShard(v1::STATIC, "static-1");
+  const v1::ShardInfo persistent_ = TestMadeShard(v1::PERSISTENT, "persistent-1", 30);
+};
+
+TEST_F(MadeShardTest, AreRecoveredWithTheirGeneration) {
+  PutGeneration(30, {"a"});
+  EXPECT_EQ(folder_->PutMade(30, static_, "made", std::nullopt), absl::OkStatus());
+  EXPECT_EQ(folder_->PutMade(30, persistent_, "made", std::nullopt), absl::OkStatus());
+  WriteManifest(30, {persistent_, static_});
+  PutGeneration(60, {"a"});
+  EXPECT_EQ(folder_->PutMade(60, persistent_, "made", 30), absl::OkStatus());
+  WriteManifest(60, {persistent_});
+  EXPECT_THAT(Names("generations/30"),
+              UnorderedElementsAre("manifest", "a-30.sqlite", "static-1.made.sqlite",
+                                   "persistent-1.made.sqlite"));
+  const auto recovered = Recover();
+  ASSERT_THAT(Generations(recovered), ElementsAre(30, 60));
+  EXPECT_EQ(recovered[0].manifest.shards_size(), 3);
+  EXPECT_EQ(recovered[1].manifest.shards_size(), 2);
+  EXPECT_FALSE(recovered[1].made_lost);
+  EXPECT_EQ(Read(60, persistent_), "made");
+  EXPECT_THAT(Names("damaged"), IsEmpty());
+  EXPECT_THAT(Names("incoming"), IsEmpty());
+}
+
+TEST_F(MadeShardTest, ServeSeveralGenerationsByOneFile) {
+  PutGeneration(30, {"a"});
+  PutGeneration(60, {"a"});
+  ASSERT_EQ(folder_->PutMade(30, static_, "made", std::nullopt), absl::OkStatus());
+  ASSERT_EQ(folder_->PutMade(60, static_, "made", 30), absl::OkStatus());
+  EXPECT_EQ(std::filesystem::hard_link_count(folder_->ShardPath(60, static_)), 2u);
+  EXPECT_EQ(folder_->Retire(30), absl::OkStatus());
+  EXPECT_EQ(Read(60, static_), "made");
+}
+
+TEST_F(MadeShardTest, AreWrittenWhereThereAreNoLinks) {
+  PutGeneration(30, {"a"});
+  PutGeneration(60, {"a"});
+  ASSERT_EQ(folder_->PutMade(30, static_, "made", std::nullopt), absl::OkStatus());
+  files_.Fail(Operation::kLink, "60", absl::InternalError("no links here"));
+  ASSERT_EQ(folder_->PutMade(60, static_, "made", 30), absl::OkStatus());
+  EXPECT_EQ(std::filesystem::hard_link_count(folder_->ShardPath(60, static_)), 1u);
+  // And where the other generation has it no longer, or this one has it already.
+  files_.Heal();
+  ASSERT_EQ(folder_->PutMade(60, static_, "made", 30), absl::OkStatus());
+  ASSERT_EQ(folder_->PutMade(60, persistent_, "made", 30), absl::OkStatus());
+  EXPECT_EQ(Read(60, persistent_), "made");
+}
+
+TEST_F(MadeShardTest, DamagedOnesAreSetAsideAndTheGenerationStays) {
+  PutGeneration(30, {"a"});
+  for (const v1::ShardInfo& shard : {persistent_, static_}) {
+    EXPECT_EQ(folder_->PutMade(30, shard, "made", std::nullopt), absl::OkStatus());
+  }
+  WriteManifest(30, {persistent_, static_});
+  WriteTestFile(folder_->ShardPath(30, persistent_), "mad");
+  std::filesystem::remove(folder_->ShardPath(30, static_));
+  const auto recovered = Recover();
+  ASSERT_EQ(recovered.size(), 1u);
+  EXPECT_EQ(recovered[0].manifest.shards_size(), 1);
+  EXPECT_TRUE(recovered[0].made_lost);
+  EXPECT_THAT(recovered[0].lost, IsEmpty());
+  EXPECT_THAT(Names("damaged"), ElementsAre("30-persistent-1.made.sqlite"));
+}
+
+TEST_F(MadeShardTest, AloneTheyMakeNoGeneration) {
+  PutGeneration(30, {"a"});
+  EXPECT_EQ(folder_->PutMade(30, static_, "made", std::nullopt), absl::OkStatus());
+  WriteManifest(30, {static_});
+  WriteTestFile(ShardPath(30, "a"), "bytes of b");
+  EXPECT_THAT(Recover(), IsEmpty());
+  EXPECT_THAT(Names("damaged"), UnorderedElementsAre("30", "30-a-30.sqlite"));
+}
+
+TEST_F(MadeShardTest, WhatNoManifestNamesIsACrashsLeftover) {
+  PutGeneration(30, {"a"});
+  EXPECT_EQ(folder_->PutMade(30, static_, "made", std::nullopt), absl::OkStatus());
+  EXPECT_THAT(Generations(Recover()), ElementsAre(30));
+  EXPECT_THAT(Names("generations/30"), UnorderedElementsAre("manifest", "a-30.sqlite"));
+  EXPECT_THAT(Names("damaged"), IsEmpty());
+}
+
+TEST_F(MadeShardTest, TheSnapshotBeforeTheFirstIsRecoveredEvenEmpty) {
+  EXPECT_EQ(folder_->PutMade(0, static_, "made", std::nullopt), absl::OkStatus());
+  WriteManifest(0, {static_});
+  auto recovered = Recover();
+  ASSERT_THAT(Generations(recovered), ElementsAre(0));
+  EXPECT_EQ(recovered[0].manifest.shards_size(), 1);
+  WriteManifest(0, {});
+  folder_->RemoveMade(0, static_);
+  recovered = Recover();
+  ASSERT_THAT(Generations(recovered), ElementsAre(0));
+  EXPECT_EQ(recovered[0].manifest.revision(), 2);
+  EXPECT_EQ(folder_->Retire(0), absl::OkStatus());
+  EXPECT_THAT(Recover(), IsEmpty());
+}
+
+TEST_F(MadeShardTest, AFailedOneIsNamedAndLeavesNothing) {
+  PutGeneration(30, {"a"});
+  for (const Operation operation : {Operation::kCreate, Operation::kAppend, Operation::kSync}) {
+    files_.Fail(operation, "incoming", absl::ResourceExhaustedError("disk full"));
+    EXPECT_TRUE(absl::IsResourceExhausted(folder_->PutMade(30, static_, "made", std::nullopt)));
+    files_.Heal();
+  }
+  files_.Fail(Operation::kRename, "static-1", absl::InternalError("the disk broke"));
+  EXPECT_TRUE(absl::IsInternal(folder_->PutMade(30, static_, "made", std::nullopt)));
+  files_.Heal();
+  EXPECT_THAT(Names("incoming"), IsEmpty());
+  EXPECT_THAT(Names("generations/30"), UnorderedElementsAre("manifest", "a-30.sqlite"));
+  EXPECT_EQ(folder_->PutMade(30, static_, "made", std::nullopt), absl::OkStatus());
+}
+
+TEST_F(DataFolderTest, AGenerationOfTheFarFutureIsSetAside) {
+  PutGeneration(30, {"a"});
+  PutGeneration(4'102'444'800, {"a"});
+  folder_.reset();
+  auto folder = DataFolder::Open(path_, &files_, {}, /*latest=*/1'800'000'000);
+  ASSERT_TRUE(folder.ok()) << folder.status();
+  EXPECT_THAT(Generations((*folder)->TakeRecovered()), ElementsAre(30));
+  EXPECT_THAT(Names("damaged"), ElementsAre("4102444800"));
 }
 
 }  // namespace

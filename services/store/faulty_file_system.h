@@ -18,7 +18,16 @@ namespace qasino::store {
 // The system's file system, with faults that a test puts in. Thread-safe.
 class FaultyFileSystem : public FileSystem {
  public:
-  enum class Operation { kCreate, kAppend, kSync, kRename, kRemove, kCreateFolder, kSyncFolder };
+  enum class Operation {
+    kCreate,
+    kAppend,
+    kSync,
+    kRename,
+    kLink,
+    kRemove,
+    kCreateFolder,
+    kSyncFolder,
+  };
 
   // From now on the operation fails on paths that contain `part`. An Append that
   // fails writes half of its bytes first, as a full disk does.
@@ -56,6 +65,10 @@ class FaultyFileSystem : public FileSystem {
   absl::Status Rename(const std::string& from, const std::string& to) override {
     absl::Status status = Check(Operation::kRename, to);
     return status.ok() ? real_.Rename(from, to) : status;
+  }
+  absl::Status Link(const std::string& from, const std::string& to) override {
+    absl::Status status = Check(Operation::kLink, to);
+    return status.ok() ? real_.Link(from, to) : status;
   }
   absl::Status RemoveFile(const std::string& path) override {
     absl::Status status = Check(Operation::kRemove, path);

@@ -164,6 +164,13 @@ class Posix : public FileSystem {
     return absl::OkStatus();
   }
 
+  absl::Status Link(const std::string& from, const std::string& to) override {
+    if (::link(from.c_str(), to.c_str()) != 0) {
+      return ErrnoStatus(errno, absl::StrCat("link '", from, "' to"), to);
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status RemoveFile(const std::string& path) override {
     if (::unlink(path.c_str()) != 0) return ErrnoStatus(errno, "remove", path);
     return absl::OkStatus();

@@ -62,6 +62,8 @@ class FileSystem {
   virtual absl::StatusOr<std::unique_ptr<ReadableFile>> Open(const std::string& path) = 0;
   // Also takes the place of a file of the new name, at once and whole.
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
+  // Gives a file a second name. Fails where the file system has no such links.
+  virtual absl::Status Link(const std::string& from, const std::string& to) = 0;
   virtual absl::Status RemoveFile(const std::string& path) = 0;
   // An empty one.
   virtual absl::Status RemoveFolder(const std::string& path) = 0;

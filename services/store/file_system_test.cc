@@ -75,6 +75,19 @@ TEST_F(FileSystemTest, ADiskThatTakesNoMoreIsToldApart) {
   EXPECT_EQ((*file)->Sync(), status);
 }
 
+TEST_F(FileSystemTest, ALinkIsASecondName) {
+  WriteTestFile(Path("file"), "12345");
+  ASSERT_EQ(files_.Link(Path("file"), Path("second")), absl::OkStatus());
+  ASSERT_EQ(files_.RemoveFile(Path("file")), absl::OkStatus());
+  EXPECT_EQ(ReadTestFile(Path("second")), "12345");
+  EXPECT_TRUE(absl::IsNotFound(files_.Link(Path("file"), Path("third"))));
+  WriteTestFile(Path("file"), "other");
+  EXPECT_TRUE(absl::IsAlreadyExists(files_.Link(Path("file"), Path("second"))));
+  FaultyFileSystem faulty;
+  faulty.Fail(Operation::kLink, "third", absl::InternalError("no links here"));
+  EXPECT_TRUE(absl::IsInternal(faulty.Link(Path("file"), Path("third"))));
+}
+
 TEST_F(FileSystemTest, ListsAndRemovesAll) {
   ASSERT_EQ(files_.CreateFolder(Path("deep")), absl::OkStatus());
   ASSERT_EQ(files_.CreateFolder(Path("deep")), absl::OkStatus());

@@ -64,9 +64,8 @@ absl::Status CheckTable(const v1::TableInfo& table, int max_columns) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::Status CheckShardInfo(const v1::ShardInfo& info, const ShardLimits& limits) {
+// What shards of every kind have.
+absl::Status CheckBytesAndTables(const v1::ShardInfo& info, const ShardLimits& limits) {
   const size_t info_bytes = info.ByteSizeLong();
   if (info_bytes > limits.max_info_bytes) {
     return absl::ResourceExhaustedError(absl::StrCat("shard info: ", info_bytes,
@@ -77,28 +76,8 @@ absl::Status CheckShardInfo(const v1::ShardInfo& info, const ShardLimits& limits
     return Invalid(absl::StrCat("shard_id ", Quoted(info.shard_id()),
                                 " is not 1 to 128 letters, digits, '-' and '_'"));
   }
-  if (info.kind() != v1::COLLECTED) {
-    return Invalid(absl::StrCat("kind ", static_cast<int>(info.kind()),
-                                ": only COLLECTED shards can be handed in"));
-  }
   if (info.format() != v1::SQLITE3) {
     return Invalid(absl::StrCat("format ", static_cast<int>(info.format()), " is not known"));
-  }
-  if (info.generation() < 1 || info.generation() > kMaxGeneration) {
-    return Invalid(
-        absl::StrCat("generation ", info.generation(), " is not from 1 to ", kMaxGeneration));
-  }
-  if (info.duration().seconds() < 1 || info.duration().seconds() > kMaxDurationSeconds ||
-      info.duration().nanos() != 0) {
-    return Invalid(
-        absl::StrCat("the duration is not whole seconds from 1 to ", kMaxDurationSeconds));
-  }
-  if (!IsId(info.ingest_id())) {
-    return Invalid(absl::StrCat("ingest_id ", Quoted(info.ingest_id()),
-                                " is not 1 to 128 letters, digits, '-' and '_'"));
-  }
-  if (absl::Status status = names::ValidateIdentity(info.identity()); !status.ok()) {
-    return Invalid(status.message());
   }
   if (info.size_bytes() == 0) return Invalid("size_bytes is 0");
   if (info.size_bytes() > limits.max_shard_bytes) {
@@ -127,6 +106,44 @@ absl::Status CheckShardInfo(const v1::ShardInfo& info, const ShardLimits& limits
     }
   }
   return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckShardInfo(const v1::ShardInfo& info, const ShardLimits& limits) {
+  if (info.kind() != v1::COLLECTED) {
+    return Invalid(absl::StrCat("kind ", static_cast<int>(info.kind()),
+                                ": only COLLECTED shards can be handed in"));
+  }
+  if (absl::Status status = CheckBytesAndTables(info, limits); !status.ok()) return status;
+  if (info.generation() < 1 || info.generation() > kMaxGeneration) {
+    return Invalid(
+        absl::StrCat("generation ", info.generation(), " is not from 1 to ", kMaxGeneration));
+  }
+  if (info.duration().seconds() < 1 || info.duration().seconds() > kMaxDurationSeconds ||
+      info.duration().nanos() != 0) {
+    return Invalid(
+        absl::StrCat("the duration is not whole seconds from 1 to ", kMaxDurationSeconds));
+  }
+  if (!IsId(info.ingest_id())) {
+    return Invalid(absl::StrCat("ingest_id ", Quoted(info.ingest_id()),
+                                " is not 1 to 128 letters, digits, '-' and '_'"));
+  }
+  if (absl::Status status = names::ValidateIdentity(info.identity()); !status.ok()) {
+    return Invalid(status.message());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckMadeInfo(const v1::ShardInfo& info, const ShardLimits& limits) {
+  if (info.kind() != v1::PERSISTENT && info.kind() != v1::STATIC) {
+    return Invalid(absl::StrCat("kind ", static_cast<int>(info.kind()), " is not made here"));
+  }
+  if (info.generation() < 0 || info.generation() > kMaxGeneration) {
+    return Invalid(
+        absl::StrCat("generation ", info.generation(), " is not from 0 to ", kMaxGeneration));
+  }
+  return CheckBytesAndTables(info, limits);
 }
 
 }  // namespace qasino::store

@@ -27,6 +27,10 @@ struct ShardLimits {
 // names differ without case. Else INVALID_ARGUMENT, or RESOURCE_EXHAUSTED naming the limit.
 absl::Status CheckShardInfo(const v1::ShardInfo& info, const ShardLimits& limits);
 
+// The same for a shard that the store made, of kind PERSISTENT or STATIC: it has neither
+// duration nor the ids of a process.
+absl::Status CheckMadeInfo(const v1::ShardInfo& info, const ShardLimits& limits);
+
 }  // namespace qasino::store
 
 #endif  // QASINO_SERVICES_STORE_SHARD_INFO_H_

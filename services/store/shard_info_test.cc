@@ -19,6 +19,17 @@ TEST(CheckShardInfoTest, AcceptsAnOrdinaryShard) {
   EXPECT_EQ(CheckShardInfo(empty, {}), absl::OkStatus());
 }
 
+TEST(CheckMadeInfoTest, WhatTheStoreMakesHasNoProcess) {
+  v1::ShardInfo info = TestMadeShard(v1::STATIC, "static-1");
+  EXPECT_EQ(CheckMadeInfo(info, {}), absl::OkStatus());
+  EXPECT_TRUE(absl::IsInvalidArgument(CheckShardInfo(info, {})));
+  info.set_kind(v1::PERSISTENT);
+  EXPECT_EQ(CheckMadeInfo(info, {}), absl::OkStatus());
+  info.set_shard_id("a.b");
+  EXPECT_TRUE(absl::IsInvalidArgument(CheckMadeInfo(info, {})));
+  EXPECT_TRUE(absl::IsInvalidArgument(CheckMadeInfo(TestShard(30, "a"), {})));
+}
+
 struct Case {
   const char* name;
   std::function<void(v1::ShardInfo&)> spoil;

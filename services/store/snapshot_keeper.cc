@@ -331,7 +331,7 @@ absl::StatusOr<SnapshotKeeper::OpenShard> SnapshotKeeper::Open(int64_t generatio
   if (held.info == nullptr) {
     return NotHeld(absl::StrCat("this shard of generation ", generation));
   }
-  auto file = folder_->OpenShard(generation, shard_id);
+  auto file = folder_->OpenShard(generation, *held.info);
   if (absl::IsNotFound(file.status())) {
     return NotHeld(absl::StrCat("shard '", shard_id, "' of generation ", generation));
   }

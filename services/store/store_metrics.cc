@@ -44,6 +44,26 @@ const char* RefusalName(Refusal refusal) {
   return "unknown";
 }
 
+const char* TableResultName(TableResult result) {
+  switch (result) {
+    case TableResult::kApplied:
+      return "applied";
+    case TableResult::kDuplicate:
+      return "duplicate";
+    case TableResult::kNotFound:
+      return "not_found";
+    case TableResult::kInvalid:
+      return "invalid";
+    case TableResult::kLimit:
+      return "limit";
+    case TableResult::kDisk:
+      return "disk";
+    case TableResult::kStopping:
+      return "stopping";
+  }
+  return "unknown";
+}
+
 StoreMetrics::StoreMetrics(prometheus::Registry& registry)
     : shards_received(NewCounter(registry, "qasino_store_shards_received_total",
                                  "Shards taken in and on disk.")),
@@ -64,13 +84,35 @@ StoreMetrics::StoreMetrics(prometheus::Registry& registry)
                           "Bytes of the shards of the generations on disk.")),
       newest_generation(NewGauge(registry, "qasino_store_newest_generation",
                                  "The newest generation announced, as a Unix time in seconds.")),
-      watchers(NewGauge(registry, "qasino_store_watchers", "Streams that watch snapshots.")) {
+      watchers(NewGauge(registry, "qasino_store_watchers", "Streams that watch snapshots.")),
+      static_tables(NewGauge(registry, "qasino_store_static_tables", "Static tables.")),
+      static_bytes(NewGauge(registry, "qasino_store_static_bytes",
+                            "Bytes that the static tables take in memory.")),
+      persistent_pairs(
+          NewGauge(registry, "qasino_store_persistent_pairs",
+                   "Pairs of table and identity that are carried from snapshot to snapshot.")),
+      persistent_bytes(NewGauge(registry, "qasino_store_persistent_bytes",
+                                "Bytes that the persistent tables take in memory.")),
+      journal_bytes(NewGauge(registry, "qasino_store_journal_bytes",
+                             "Bytes of the journal of static and persistent tables.")),
+      archived(NewCounter(registry, "qasino_store_archived_total", "Snapshots archived.")),
+      archive_failures(NewCounter(registry, "qasino_store_archive_failures_total",
+                                  "Attempts to archive a snapshot that failed.")),
+      archive_dropped(NewCounter(registry, "qasino_store_archive_dropped_total",
+                                 "Snapshots not archived because too many waited.")) {
   auto& refused = prometheus::BuildCounter()
                       .Name("qasino_store_shards_refused_total")
                       .Help("Shards not taken in, by reason.")
                       .Register(registry);
   for (size_t i = 0; i < kRefusals; ++i) {
     shards_refused[i] = &refused.Add({{"reason", RefusalName(static_cast<Refusal>(i))}});
+  }
+  auto& changes = prometheus::BuildCounter()
+                      .Name("qasino_store_table_changes_total")
+                      .Help("Changes of static and persistent tables asked for, by result.")
+                      .Register(registry);
+  for (size_t i = 0; i < kTableResults; ++i) {
+    table_changes[i] = &changes.Add({{"result", TableResultName(static_cast<TableResult>(i))}});
   }
 }
 

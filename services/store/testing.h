@@ -60,6 +60,19 @@ inline v1::ShardInfo TestShard(int64_t generation, const std::string& ingest,
   return info;
 }
 
+// The info of a shard with these bytes as the store itself makes it.
+inline v1::ShardInfo TestMadeShard(v1::ShardKind kind, const std::string& id,
+                                   int64_t generation = 0, const std::string& bytes = "made") {
+  v1::ShardInfo info;
+  info.set_shard_id(id);
+  info.set_generation(generation);
+  info.set_kind(kind);
+  info.set_format(v1::SQLITE3);
+  info.set_size_bytes(bytes.size());
+  info.set_xxh3(Checksum::Of(bytes));
+  return info;
+}
+
 }  // namespace qasino::store
 
 #endif  // QASINO_SERVICES_STORE_TESTING_H_
