@@ -1,0 +1,1 @@
+WITH a0 AS (SELECT 1 AS x), a1 AS (SELECT p.x FROM a0 p, a0 q), a2 AS (SELECT p.x FROM a1 p, a1 q), a3 AS (SELECT p.x FROM a2 p, a2 q), a4 AS (SELECT p.x FROM a3 p, a3 q), a5 AS (SELECT p.x FROM a4 p, a4 q), a6 AS (SELECT p.x FROM a5 p, a5 q), a7 AS (SELECT p.x FROM a6 p, a6 q), a8 AS (SELECT p.x FROM a7 p, a7 q) SELECT count(*) FROM a8

@@ -1,0 +1,1 @@
+WITH r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) SELECT sum(x) FROM r

@@ -1,0 +1,1 @@
+SELECT printf('%08.3f|%-5s|%x', load, host, cores), replace(host, 'h', 'hh'), instr(host, '1'), trim('  x '), ltrim(host, 'h'), rtrim('xyy', 'y'), hex(body), quote(body), substr(name, -2), unicode(name), char(233), upper(name), soundex(name), abs(load), round(load, 1), coalesce(cores, 0), nullif(1, 1), typeof(load), randomblob(4), likelihood(1, 0.5) FROM cpu, jobs

@@ -1,0 +1,1 @@
+SELECT (1, 2) < (1, 3), (host, load) IN (SELECT host, load FROM cpu), CASE host WHEN 'h1' THEN 1 ELSE (SELECT max(load) FROM cpu) END, CAST(host AS INTEGER), EXISTS (SELECT 1), 1 BETWEEN 0 AND 2, load IS NOT DISTINCT FROM NULL, ~cores << 2 FROM cpu

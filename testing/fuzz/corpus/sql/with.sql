@@ -1,0 +1,1 @@
+WITH RECURSIVE r(x, y) AS (SELECT 1, 'a' UNION ALL SELECT x + 1, y || 'b' FROM r WHERE x < 20), s AS MATERIALIZED (SELECT * FROM r) SELECT * FROM s, r AS t WHERE s.x = t.x
