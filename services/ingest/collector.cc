@@ -3,10 +3,14 @@
 #include <random>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "services/ingest/failpoints.h"
 #include "services/ingest/timestamp.h"
+#include "services/server/failpoint.h"
 #include "services/server/log.h"
+#include "services/tables/write_rows.h"
 
 namespace qasino::ingest {
 namespace {
@@ -28,26 +32,20 @@ absl::Status Stopping() { return absl::UnavailableError("ingest is stopping"); }
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Collector>> Collector::Create(const Options& options, Clock& clock,
-                                                             Metrics& metrics, ShardFactory factory,
-                                                             OnSealed on_sealed,
-                                                             OnGeneration on_generation) {
-  absl::StatusOr<std::unique_ptr<Shard>> shard = factory(options.limits);
+                                                             Metrics& metrics, Calls calls) {
+  absl::StatusOr<std::unique_ptr<Shard>> shard = calls.open_shard(options.limits);
   if (!shard.ok()) return shard.status();
-  auto collector = std::unique_ptr<Collector>(
-      new Collector(options, clock, metrics, std::move(factory), std::move(on_sealed),
-                    std::move(on_generation), std::move(*shard)));
-  return collector;
+  return std::unique_ptr<Collector>(
+      new Collector(options, clock, metrics, std::move(calls), std::move(*shard)));
 }
 
-Collector::Collector(const Options& options, Clock& clock, Metrics& metrics, ShardFactory factory,
-                     OnSealed on_sealed, OnGeneration on_generation, std::unique_ptr<Shard> shard)
+Collector::Collector(const Options& options, Clock& clock, Metrics& metrics, Calls calls,
+                     std::unique_ptr<Shard> shard)
     : options_(options),
       ingest_id_(RandomId()),
       clock_(clock),
       metrics_(metrics),
-      factory_(std::move(factory)),
-      on_sealed_(std::move(on_sealed)),
-      on_generation_(std::move(on_generation)),
+      calls_(std::move(calls)),
       generations_(options.generation_duration, clock.Now(), options.newest_generation),
       shard_(std::move(shard)),
       generation_(generations_.current()) {
@@ -159,6 +157,10 @@ void Collector::CountReceived(bool update, int64_t publishes) {
   (update ? updates_received_ : inserts_received_).fetch_add(publishes, std::memory_order_relaxed);
 }
 
+void Collector::CountUpdateErrors(int64_t publishes) {
+  update_errors_.fetch_add(publishes, std::memory_order_relaxed);
+}
+
 bool Collector::Drain(absl::Time deadline) {
   std::deque<Waiting> waiting;
   {
@@ -185,15 +187,18 @@ bool Collector::Drain(absl::Time deadline) {
 void Collector::Write() {
   std::vector<std::unique_ptr<PublishBatch>> batches;
   std::vector<std::unique_ptr<PublishBatch>> applied;
+  std::vector<Settled> settled;
   while (true) {
     std::function<void(absl::StatusOr<SealedShard>)> copy;
     bool stop = false;
     {
       absl::MutexLock lock(&mutex_);
-      while (queue_.empty() && copy_ == nullptr && !stopping_ && !generations_.Due(clock_.Now())) {
+      while (queue_.empty() && settled_.empty() && copy_ == nullptr && !stopping_ &&
+             !generations_.Due(clock_.Now())) {
         clock_.Wait(mutex_, work_, generations_.end());
       }
       batches.swap(queue_);
+      settled.swap(settled_);
       copy.swap(copy_);
       // Nothing is queued any more once this is set.
       stop = stopping_;
@@ -201,13 +206,14 @@ void Collector::Write() {
     ChangeGenerationIfDue(clock_.Now());
     if (shard_ == nullptr) OpenShard();
 
+    Settle(std::move(settled), &applied);
+    settled.clear();
     size_t publishes = 0;
     int64_t bytes = 0;
     for (std::unique_ptr<PublishBatch>& batch : batches) {
-      Apply(*batch);
       publishes += batch->items.size();
       bytes += batch->bytes;
-      applied.push_back(std::move(batch));
+      Apply(std::move(batch), &applied);
       if (publishes >= kPublishesBetweenAnswers || bytes >= kBytesBetweenAnswers) {
         HandOn(&applied);
         publishes = 0;
@@ -216,28 +222,7 @@ void Collector::Write() {
     }
     HandOn(&applied);
     batches.clear();
-
-    if (copy != nullptr) {
-      absl::StatusOr<SealedShard> result = Stopping();
-      if (shard_ != nullptr) result = shard_->Copy();
-      if (result.ok()) {
-        result->info.set_shard_id(absl::StrCat(generations_.current(), "-", ingest_id_));
-        result->info.set_generation(generations_.current());
-        result->info.mutable_duration()->set_seconds(
-            absl::ToInt64Seconds(options_.generation_duration));
-        result->info.set_kind(v1::RUNNING);
-        result->info.set_ingest_id(ingest_id_);
-        result->info.set_identity(options_.identity);
-        SetTimestamp(clock_.Now(), result->info.mutable_sealed_at());
-      }
-      AddTask([this, copy = std::move(copy), result = std::move(result)]() mutable {
-        {
-          absl::MutexLock lock(&mutex_);
-          copying_ = false;
-        }
-        copy(std::move(result));
-      });
-    }
+    if (copy != nullptr) GiveCopy(std::move(copy));
     if (stop) break;
   }
   EndGeneration(/*last=*/true);
@@ -245,48 +230,217 @@ void Collector::Write() {
     absl::MutexLock lock(&ended_mutex_);
     no_more_ended_ = true;
   }
+  while (forwarded_batches_ > 0) {
+    {
+      absl::MutexLock lock(&mutex_);
+      while (settled_.empty()) work_.Wait(&mutex_);
+      settled.swap(settled_);
+    }
+    Settle(std::move(settled), &applied);
+    settled.clear();
+    HandOn(&applied);
+  }
   absl::MutexLock lock(&answer_mutex_);
   no_more_answers_ = true;
 }
 
-void Collector::Apply(PublishBatch& batch) {
-  for (PublishItem& item : batch.items) {
+void Collector::Apply(std::unique_ptr<PublishBatch> batch,
+                      std::vector<std::unique_ptr<PublishBatch>>* applied) {
+  std::shared_ptr<Forwarded> forwarded;
+  for (size_t i = 0; i < batch->items.size(); ++i) {
+    PublishItem& item = batch->items[i];
     if (!item.status.ok()) {
-      metrics_.CountRefused(item.status.code());
+      CountRefused(item);
       continue;
     }
     const absl::Time now = clock_.Now();
     ChangeGenerationIfDue(now);
-    if (shard_ == nullptr) {
-      item.status = absl::UnavailableError("the running shard is not open; try again");
-      metrics_.CountRefused(item.status.code());
+    const absl::StatusOr<Way> way = FindWay(*item.publish);
+    if (!way.ok()) {
+      item.status = way.status();
+      CountRefused(item);
       continue;
     }
-    const absl::StatusOr<PublishEffect> effect = shard_->Publish(*item.publish, now);
-    if (!effect.ok()) {
-      item.status = effect.status();
-      metrics_.CountRefused(item.status.code());
-      continue;
+    switch (*way) {
+      case Way::kShard:
+        ApplyToShard(item, now);
+        break;
+      case Way::kDuplicate:
+        item.generation = generations_.current();
+        item.duplicate = true;
+        ++counts_.duplicates;
+        break;
+      case Way::kStore:
+      case Way::kStoreThenDrop:
+        if (forwarded == nullptr) {
+          item.status = CheckForwarded(*batch);
+          if (!item.status.ok()) {
+            CountRefused(item);
+            break;
+          }
+          forwarded = std::make_shared<Forwarded>();
+        }
+        Forward(forwarded, item, i, *way == Way::kStoreThenDrop);
+        break;
     }
-    item.generation = generations_.current();
-    item.duplicate = effect->duplicate;
-    ++(effect->duplicate ? duplicates_ : stored_);
-    rows_ += effect->rows;
+  }
+  if (forwarded == nullptr) {
+    applied->push_back(std::move(batch));
+    return;
+  }
+  ++forwarded_batches_;
+  forwarded_bytes_ += batch->bytes;
+  forwarded_publishes_ += batch->publishes;
+  forwarded->batch = std::move(batch);
+}
+
+absl::StatusOr<Collector::Way> Collector::FindWay(const v1::PublishRequest& publish) const {
+  if (publish.static_()) return Way::kStore;
+  if (shard_ == nullptr) {
+    return absl::UnavailableError("the running shard is not open; try again");
+  }
+  if (!publish.persist() && marks_.empty()) return Way::kShard;
+  const auto mark =
+      marks_.find(Pair(absl::AsciiStrToLower(publish.table().name()), publish.identity()));
+  if (mark == marks_.end()) {
+    if (!publish.persist()) return Way::kShard;
+    if (!shard_->IsPublished(publish)) return Way::kStore;
+    if (!publish.update()) return Way::kDuplicate;
+    return absl::FailedPreconditionError(
+        absl::StrCat("table '", publish.table().name(),
+                     "': this identity has published it without 'persist' in this generation"));
+  }
+  if (publish.update() && publish.persist()) return Way::kStore;
+  if (mark->second.persisted) return publish.update() ? Way::kStoreThenDrop : Way::kDuplicate;
+  return absl::UnavailableError(
+      absl::StrCat("table '", publish.table().name(), "' is being handed to the store; try again"));
+}
+
+void Collector::ApplyToShard(PublishItem& item, absl::Time now) {
+  const absl::StatusOr<PublishEffect> effect = shard_->Publish(*item.publish, now);
+  if (!effect.ok()) {
+    item.status = effect.status();
+    CountRefused(item);
+    return;
+  }
+  item.generation = generations_.current();
+  item.duplicate = effect->duplicate;
+  CountStored(item, effect->rows + effect->changed);
+}
+
+// What waits for the store keeps its room in the queue. Half of it is left to all others.
+absl::Status Collector::CheckForwarded(const PublishBatch& batch) const {
+  if (forwarded_batches_ == 0 ||
+      (forwarded_bytes_ + batch.bytes <= options_.limits.queued_bytes / 2 &&
+       forwarded_publishes_ + batch.publishes <= options_.limits.queued_publishes / 2)) {
+    return absl::OkStatus();
+  }
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "too much waits for the store: ", forwarded_publishes_, " publishes of ", forwarded_bytes_,
+      " bytes; the limits are ", options_.limits.queued_publishes / 2, " and ",
+      options_.limits.queued_bytes / 2, "; try again"));
+}
+
+void Collector::Forward(const std::shared_ptr<Forwarded>& forwarded, PublishItem& item,
+                        size_t number, bool then_drop) {
+  const v1::PublishRequest& publish = *item.publish;
+  if (!publish.static_()) {
+    ++marks_[Pair(absl::AsciiStrToLower(publish.table().name()), publish.identity())].puts;
+  }
+  ++forwarded->unanswered;
+  metrics_.waiting_for_store.Increment();
+  const KeptPut put = {
+      .publish = &publish, .generation = generations_.current(), .then_drop = then_drop};
+  calls_.forward(put, [this, forwarded, number, put](KeptAnswer answer) {
+    absl::MutexLock lock(&mutex_);
+    settled_.push_back({forwarded, number, put, std::move(answer)});
+    work_.Signal();
+  });
+}
+
+void Collector::Settle(std::vector<Settled> all,
+                       std::vector<std::unique_ptr<PublishBatch>>* applied) {
+  for (Settled& settled : all) {
+    Forwarded& forwarded = *settled.forwarded;
+    PublishItem& item = forwarded.batch->items[settled.item];
+    const KeptAnswer& answer = settled.answer;
+    const v1::PublishRequest& publish = *item.publish;
+    metrics_.waiting_for_store.Decrement();
+    // The marks of a generation that is over are gone.
+    if (!publish.static_() && settled.put.generation == generations_.current()) {
+      const auto mark =
+          marks_.find(Pair(absl::AsciiStrToLower(publish.table().name()), publish.identity()));
+      if (mark != marks_.end()) {
+        --mark->second.puts;
+        if (answer.status.ok()) mark->second.persisted = true;
+        if (mark->second.puts == 0 && !mark->second.persisted) marks_.erase(mark);
+      }
+    }
+    if (answer.status.ok()) {
+      server::Failpoint(kAfterForward);
+      item.generation = answer.generation;
+      item.duplicate = answer.duplicate;
+      CountStored(item, answer.duplicate ? 0 : tables::RowCount(publish.table()));
+    } else {
+      item.status = answer.status;
+      CountRefused(item);
+    }
+    if (--forwarded.unanswered > 0) continue;
+    --forwarded_batches_;
+    forwarded_bytes_ -= forwarded.batch->bytes;
+    forwarded_publishes_ -= forwarded.batch->publishes;
+    applied->push_back(std::move(forwarded.batch));
   }
 }
 
+void Collector::CountStored(const PublishItem& item, int64_t rows) {
+  ++(item.duplicate           ? counts_.duplicates
+     : item.publish->update() ? counts_.updates
+                              : counts_.inserts);
+  counts_.rows += rows;
+}
+
+void Collector::CountRefused(const PublishItem& item) {
+  metrics_.CountRefused(item.status.code());
+  if (item.publish->update()) CountUpdateErrors(1);
+}
+
 void Collector::HandOn(std::vector<std::unique_ptr<PublishBatch>>* applied) {
-  if (applied->empty()) return;
-  if (stored_ > 0) {
-    metrics_.stored.Increment(static_cast<double>(stored_));
-    inserts_completed_.fetch_add(stored_, std::memory_order_relaxed);
+  const int64_t stored = counts_.inserts + counts_.updates;
+  if (stored > 0) metrics_.stored.Increment(static_cast<double>(stored));
+  if (counts_.duplicates > 0) {
+    metrics_.duplicates.Increment(static_cast<double>(counts_.duplicates));
   }
-  if (duplicates_ > 0) metrics_.duplicates.Increment(static_cast<double>(duplicates_));
-  if (rows_ > 0) metrics_.rows.Increment(static_cast<double>(rows_));
-  stored_ = duplicates_ = rows_ = 0;
+  if (counts_.rows > 0) metrics_.rows.Increment(static_cast<double>(counts_.rows));
+  inserts_completed_ += counts_.inserts;
+  updates_completed_ += counts_.updates;
+  counts_ = {};
+  if (applied->empty()) return;
   absl::MutexLock lock(&answer_mutex_);
   for (std::unique_ptr<PublishBatch>& batch : *applied) applied_.push_back(std::move(batch));
   applied->clear();
+}
+
+void Collector::GiveCopy(std::function<void(absl::StatusOr<SealedShard>)> done) {
+  absl::StatusOr<SealedShard> result = Stopping();
+  if (shard_ != nullptr) result = shard_->Copy();
+  if (result.ok()) {
+    result->info.set_shard_id(absl::StrCat(generations_.current(), "-", ingest_id_));
+    result->info.set_generation(generations_.current());
+    result->info.mutable_duration()->set_seconds(
+        absl::ToInt64Seconds(options_.generation_duration));
+    result->info.set_kind(v1::RUNNING);
+    result->info.set_ingest_id(ingest_id_);
+    result->info.set_identity(options_.identity);
+    SetTimestamp(clock_.Now(), result->info.mutable_sealed_at());
+  }
+  AddTask([this, done = std::move(done), result = std::move(result)]() mutable {
+    {
+      absl::MutexLock lock(&mutex_);
+      copying_ = false;
+    }
+    done(std::move(result));
+  });
 }
 
 void Collector::ChangeGenerationIfDue(absl::Time now) {
@@ -295,9 +449,10 @@ void Collector::ChangeGenerationIfDue(absl::Time now) {
   generations_.Advance(now);
   const int64_t generation = generations_.current();
   generation_.store(generation, std::memory_order_relaxed);
+  marks_.clear();
   metrics_.generation.Set(static_cast<double>(generation));
   OpenShard();
-  AddTask([this, generation] { on_generation_(generation); });
+  AddTask([this, generation] { calls_.on_generation(generation); });
 }
 
 void Collector::EndGeneration(bool last) {
@@ -313,9 +468,10 @@ void Collector::EndGeneration(bool last) {
   ended.info.set_last(last);
   v1::IngestCounts& counts = *ended.info.mutable_counts();
   counts.set_inserts_received(inserts_received_.load(std::memory_order_relaxed));
-  counts.set_inserts_completed(inserts_completed_.load(std::memory_order_relaxed) + stored_);
+  counts.set_inserts_completed(inserts_completed_ + counts_.inserts);
   counts.set_updates_received(updates_received_.load(std::memory_order_relaxed));
-  counts.set_update_errors(updates_received_.load(std::memory_order_relaxed));
+  counts.set_updates_completed(updates_completed_ + counts_.updates);
+  counts.set_update_errors(update_errors_.load(std::memory_order_relaxed));
 
   Ended dropped;
   {
@@ -334,7 +490,7 @@ void Collector::EndGeneration(bool last) {
 }
 
 void Collector::OpenShard() {
-  absl::StatusOr<std::unique_ptr<Shard>> shard = factory_(options_.limits);
+  absl::StatusOr<std::unique_ptr<Shard>> shard = calls_.open_shard(options_.limits);
   absl::Status ready;
   if (shard.ok()) {
     shard_ = std::move(*shard);
@@ -375,6 +531,7 @@ void Collector::Seal() {
 
 void Collector::SealOne(Ended ended) {
   const absl::Time start = absl::Now();
+  server::Failpoint(kBeforeSeal);
   absl::StatusOr<SealedShard> sealed = ended.shard->Seal();
   // Frees its memory before the bytes go anywhere.
   ended.shard.reset();
@@ -399,7 +556,8 @@ void Collector::SealOne(Ended ended) {
              {"bytes", sealed->info.size_bytes()},
              {"seconds", took},
              {"last", sealed->info.last()}});
-  on_sealed_(std::move(*sealed));
+  server::Failpoint(kAfterSeal);
+  calls_.on_sealed(std::move(*sealed));
 }
 
 void Collector::Answer() {

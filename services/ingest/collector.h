@@ -8,9 +8,11 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -19,6 +21,7 @@
 #include "qasino/v1/ingest.pb.h"
 #include "services/ingest/clock.h"
 #include "services/ingest/generation_clock.h"
+#include "services/ingest/kept_put.h"
 #include "services/ingest/limits.h"
 #include "services/ingest/metrics.h"
 #include "services/ingest/shard.h"
@@ -42,7 +45,8 @@ class PublishBatch {
   virtual ~PublishBatch() = default;
 
   // Called once, on the collector's answering thread, when every item has its result; the
-  // batch is destroyed after it. Batches are answered in the order in which they came in.
+  // batch is destroyed after it. Batches are answered in the order in which they came in, but
+  // for those that wait for the store, which come later.
   virtual void Answer() = 0;
 
   absl::InlinedVector<PublishItem, 1> items;
@@ -64,6 +68,20 @@ class PublishBatch {
 // thread makes bytes of the old shard while publishing goes on. The answering thread runs
 // what follows a batch, so that the writer never waits for a transport.
 //
+// What is published with `persist` or `static` goes to the store instead of the shard, and its
+// batch is answered after the store has. The writer marks who has persisted what in the running
+// generation, so that such a publish counts once like any other:
+//
+//   the pair has in this generation  | persist     | update+persist       | neither | update
+//   ---------------------------------+-------------+----------------------+---------+------------
+//   nothing                          | store       | store                | shard   | shard
+//   published without persist        | duplicate   | FAILED_PRECONDITION  | dupl.   | shard
+//   persisted                        | duplicate   | store                | dupl.   | store, drop
+//   a first persist on its way       | UNAVAILABLE | store, behind it     | UNAV.   | UNAVAILABLE
+//
+// "Store, drop": what is carried is changed and then carried no longer. A put that fails leaves
+// the pair as if it had not been published.
+//
 // All functions may be called from any thread.
 class Collector {
  public:
@@ -81,11 +99,18 @@ class Collector {
   // Told of each generation that began, on the answering thread.
   using OnGeneration = std::function<void(int64_t generation)>;
 
+  // What it calls. All may use what outlives it alone.
+  struct Calls {
+    ShardFactory open_shard;
+    OnSealed on_sealed;
+    OnGeneration on_generation;
+    // On the writer; must not wait. The destructor waits for its answers.
+    ForwardKept forward;
+  };
+
   // `clock` and `metrics` outlive it. Fails when no shard can be opened.
   static absl::StatusOr<std::unique_ptr<Collector>> Create(const Options& options, Clock& clock,
-                                                           Metrics& metrics, ShardFactory factory,
-                                                           OnSealed on_sealed,
-                                                           OnGeneration on_generation);
+                                                           Metrics& metrics, Calls calls);
   // Waits for what is queued, as Drain does, but without end.
   ~Collector();
   Collector(const Collector&) = delete;
@@ -119,11 +144,14 @@ class Collector {
   // RESOURCE_EXHAUSTED when one is being made already.
   absl::Status CopyRunning(std::function<void(absl::StatusOr<SealedShard>)> done);
 
-  // Counts a publish that arrived, for ShardInfo.counts.
+  // Counts publishes that arrived, and those with `update` that were refused before they came
+  // here, for ShardInfo.counts.
   void CountReceived(bool update, int64_t publishes = 1);
+  void CountUpdateErrors(int64_t publishes);
 
-  // Refuses new batches, finishes the queue, and seals the running shard as the last one.
-  // False when the deadline, of the machine's clock, came first; it goes on all the same.
+  // Refuses new batches, finishes the queue, seals the running shard as the last one, and waits
+  // for what the store has not answered yet. False when the deadline, of the machine's clock,
+  // came first; it goes on all the same.
   bool Drain(absl::Time deadline);
 
  private:
@@ -139,16 +167,57 @@ class Collector {
     std::function<void()> call;
   };
   using Task = std::function<void()>;
+  // A batch with publishes that the store has not answered yet.
+  struct Forwarded {
+    std::unique_ptr<PublishBatch> batch;
+    int64_t unanswered = 0;
+  };
+  // What the store answered.
+  struct Settled {
+    std::shared_ptr<Forwarded> forwarded;
+    size_t item = 0;
+    KeptPut put;
+    KeptAnswer answer;
+  };
+  // A table, in lower case, and an identity.
+  using Pair = std::pair<std::string, std::string>;
+  // Who has persisted a table in the running generation.
+  struct Mark {
+    bool persisted = false;
+    // Puts on their way.
+    int64_t puts = 0;
+  };
+  // Counts since they were last given to the metrics.
+  struct Counts {
+    int64_t inserts = 0;
+    int64_t updates = 0;
+    int64_t update_errors = 0;
+    int64_t duplicates = 0;
+    int64_t rows = 0;
+  };
 
-  Collector(const Options& options, Clock& clock, Metrics& metrics, ShardFactory factory,
-            OnSealed on_sealed, OnGeneration on_generation, std::unique_ptr<Shard> shard);
+  Collector(const Options& options, Clock& clock, Metrics& metrics, Calls calls,
+            std::unique_ptr<Shard> shard);
 
   bool HasRoom(int64_t bytes, int64_t publishes) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
   // On the writer.
   void Write();
-  void Apply(PublishBatch& batch);
+  // Appends the batch to `applied`, unless it waits for the store.
+  void Apply(std::unique_ptr<PublishBatch> batch,
+             std::vector<std::unique_ptr<PublishBatch>>* applied);
+  // Where the publish goes, or what it is answered at once: the table above.
+  enum class Way { kShard, kStore, kStoreThenDrop, kDuplicate };
+  absl::StatusOr<Way> FindWay(const v1::PublishRequest& publish) const;
+  void ApplyToShard(PublishItem& item, absl::Time now);
+  absl::Status CheckForwarded(const PublishBatch& batch) const;
+  void Forward(const std::shared_ptr<Forwarded>& forwarded, PublishItem& item, size_t number,
+               bool then_drop);
+  void Settle(std::vector<Settled> settled, std::vector<std::unique_ptr<PublishBatch>>* applied);
+  void CountStored(const PublishItem& item, int64_t rows);
+  void CountRefused(const PublishItem& item);
   void HandOn(std::vector<std::unique_ptr<PublishBatch>>* applied);
+  void GiveCopy(std::function<void(absl::StatusOr<SealedShard>)> done);
   void ChangeGenerationIfDue(absl::Time now);
   void EndGeneration(bool last);
   void OpenShard();
@@ -164,22 +233,25 @@ class Collector {
   const std::string ingest_id_;
   Clock& clock_;
   Metrics& metrics_;
-  const ShardFactory factory_;
-  const OnSealed on_sealed_;
-  const OnGeneration on_generation_;
+  const Calls calls_;
 
   // The writer's alone.
   GenerationClock generations_;
   std::unique_ptr<Shard> shard_;
-  // Counts since they were last given to the metrics.
-  int64_t stored_ = 0;
-  int64_t duplicates_ = 0;
-  int64_t rows_ = 0;
+  Counts counts_;
+  // Of the running generation.
+  absl::flat_hash_map<Pair, Mark> marks_;
+  // Batches that wait for the store, and what they take of the queue.
+  int64_t forwarded_batches_ = 0;
+  int64_t forwarded_bytes_ = 0;
+  int64_t forwarded_publishes_ = 0;
+  int64_t inserts_completed_ = 0;
+  int64_t updates_completed_ = 0;
 
   std::atomic<int64_t> generation_;
   std::atomic<int64_t> inserts_received_{0};
-  std::atomic<int64_t> inserts_completed_{0};
   std::atomic<int64_t> updates_received_{0};
+  std::atomic<int64_t> update_errors_{0};
 
   mutable absl::Mutex mutex_;
   // The writer has something to do.
@@ -189,6 +261,7 @@ class Collector {
   int64_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t queued_publishes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::deque<Waiting> wait_for_room_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Settled> settled_ ABSL_GUARDED_BY(mutex_);
   std::function<void(absl::StatusOr<SealedShard>)> copy_ ABSL_GUARDED_BY(mutex_);
   bool copying_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -87,6 +87,9 @@ class GatedShard : public Shard {
     absl::MutexLock lock(&gate_);
     return inner_->Publish(publish, now);
   }
+  bool IsPublished(const v1::PublishRequest& publish) const override {
+    return inner_->IsPublished(publish);
+  }
   absl::StatusOr<SealedShard> Copy() override { return inner_->Copy(); }
   absl::StatusOr<SealedShard> Seal() override { return inner_->Seal(); }
 
@@ -100,15 +103,23 @@ class CollectorTest : public ::testing::Test {
   void Open(const Limits& limits = {}, Collector::ShardFactory factory = OpenSqliteShard) {
     auto collector = Collector::Create(
         {.identity = "server", .generation_duration = absl::Seconds(30), .limits = limits}, clock_,
-        metrics_, std::move(factory),
-        [this](SealedShard shard) {
-          absl::MutexLock lock(&mutex_);
-          sealed_.push_back(std::move(shard));
-        },
-        [this](int64_t generation) {
-          absl::MutexLock lock(&mutex_);
-          begun_.push_back(generation);
-        });
+        metrics_,
+        {.open_shard = std::move(factory),
+         .on_sealed =
+             [this](SealedShard shard) {
+               absl::MutexLock lock(&mutex_);
+               sealed_.push_back(std::move(shard));
+             },
+         .on_generation =
+             [this](int64_t generation) {
+               absl::MutexLock lock(&mutex_);
+               begun_.push_back(generation);
+             },
+         .forward =
+             [this](const KeptPut& put, KeptDone done) {
+               absl::MutexLock lock(&mutex_);
+               forwarded_.push_back({put, std::move(done)});
+             }});
     ASSERT_TRUE(collector.ok()) << collector.status();
     collector_ = std::move(*collector);
   }
@@ -146,6 +157,7 @@ class CollectorTest : public ::testing::Test {
   absl::Mutex mutex_;
   std::vector<SealedShard> sealed_ ABSL_GUARDED_BY(mutex_);
   std::vector<int64_t> begun_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::pair<KeptPut, KeptDone>> forwarded_ ABSL_GUARDED_BY(mutex_);
   // Last: it uses what is above until it is gone.
   std::unique_ptr<Collector> collector_;
 };

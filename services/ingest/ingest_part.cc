@@ -9,6 +9,7 @@
 #include "qasino/v1/snapshot.grpc.pb.h"
 #include "services/ingest/collector.h"
 #include "services/ingest/ingest_service.h"
+#include "services/ingest/kept_forwarder.h"
 #include "services/ingest/metrics.h"
 #include "services/ingest/shard_sender.h"
 #include "services/ingest/sqlite_shard.h"
@@ -21,6 +22,8 @@ namespace {
 
 // How long the start may wait for the store, by the machine's clock.
 constexpr absl::Duration kStoreWait = absl::Seconds(1);
+// Of the time that a Drain has, how much the store has to answer what was published.
+constexpr double kShareForStore = 0.8;
 // The end of the year 9999; what is later is a mistake, and sums of it may overflow.
 constexpr int64_t kLatestGeneration = 253'402'300'799;
 
@@ -43,6 +46,7 @@ absl::Status CheckLimits(const Limits& limits) {
            Range{"identities of a shard", limits.identities_per_shard, 1, 1 << 30},
            Range{"bytes of the catalogue", limits.catalogue_bytes, 1, 1 << 28},
            Range{"bytes of the running shard", limits.shard_bytes, 1 << 20, int64_t{1920} << 20},
+           Range{"milliseconds of an update", limits.milliseconds_per_update, 1, 3'600'000},
            Range{"queued bytes", limits.queued_bytes, 1, kAny},
            Range{"queued publishes", limits.queued_publishes, 1, kAny},
            Range{"streams", limits.streams, 1, 1 << 20},
@@ -88,7 +92,9 @@ struct IngestPart::State {
       : metrics(registry),
         sender({.backlog_bytes = options.limits.backlog_bytes,
                 .backlog_shards = options.limits.backlog_shards},
-               std::move(store), metrics) {}
+               store, metrics),
+        forwarder(std::make_unique<KeptForwarder>(
+            KeptForwarder::Options{.timeout = options.store_timeout}, std::move(store), metrics)) {}
 
   Metrics metrics;
   ShardSender sender;
@@ -96,6 +102,8 @@ struct IngestPart::State {
   absl::Mutex mutex;
   IngestService* announce_to ABSL_GUARDED_BY(mutex) = nullptr;
   std::unique_ptr<Collector> collector;
+  // Gone before the collector, which it answers.
+  std::unique_ptr<KeptForwarder> forwarder;
   std::unique_ptr<IngestService> service;
 
   void Announce(int64_t generation) {
@@ -126,6 +134,11 @@ absl::StatusOr<std::unique_ptr<IngestPart>> IngestPart::Create(const IngestOptio
                                                    absl::FormatDuration(options.reader_timeout),
                                                    ", but must be more than 0"));
   }
+  if (options.store_timeout <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(absl::StrCat("the store's timeout is ",
+                                                   absl::FormatDuration(options.store_timeout),
+                                                   ", but must be more than 0"));
+  }
   if (absl::Status status = CheckLimits(options.limits); !status.ok()) return status;
   Clock& clock = options.clock == nullptr ? Clock::Real() : *options.clock;
 
@@ -137,9 +150,12 @@ absl::StatusOr<std::unique_ptr<IngestPart>> IngestPart::Create(const IngestOptio
        .generation_duration = duration,
        .newest_generation = newest,
        .limits = options.limits},
-      clock, state->metrics, OpenSqliteShard,
-      [raw](SealedShard shard) { raw->sender.Add(std::move(shard)); },
-      [raw](int64_t generation) { raw->Announce(generation); });
+      clock, state->metrics,
+      {.open_shard = OpenSqliteShard,
+       .on_sealed = [raw](SealedShard shard) { raw->sender.Add(std::move(shard)); },
+       .on_generation = [raw](int64_t generation) { raw->Announce(generation); },
+       .forward = [raw](const KeptPut& put,
+                        KeptDone done) { raw->forwarder->Forward(put, std::move(done)); }});
   if (!collector.ok()) return collector.status();
   state->collector = std::move(*collector);
   state->service = std::make_unique<IngestService>(
@@ -167,6 +183,7 @@ IngestPart::IngestPart(std::unique_ptr<State> state) : state_(std::move(state)) 
 
 IngestPart::~IngestPart() {
   // The collector's threads end first; until then they may answer and announce.
+  state_->forwarder->Stop();
   state_->collector->Drain(absl::InfiniteFuture());
 }
 
@@ -176,6 +193,10 @@ absl::Status IngestPart::Ready() const { return state_->collector->Ready(); }
 
 void IngestPart::Drain(absl::Time deadline) {
   state_->service->Stop();
+  // What the store has not answered by then is answered here, while there is time to send that.
+  const absl::Time now = absl::Now();
+  state_->collector->Drain(now + kShareForStore * (deadline - now));
+  state_->forwarder->Stop();
   if (!state_->collector->Drain(deadline)) {
     log::Error("ingest", "the running generation could not be sealed in time",
                {{"generation", generation()}});

@@ -28,15 +28,18 @@ struct IngestOptions {
   absl::Duration generation_duration = absl::Seconds(30);
   // A reader of the running shard that takes nothing for so long is given up. More than 0.
   absl::Duration reader_timeout = absl::Seconds(60);
+  // How long a publish with `persist` or `static` waits for the store. More than 0.
+  absl::Duration store_timeout = absl::Seconds(10);
   Limits limits;
   // Not owned, outlives the part. Null: the machine's clock.
   Clock* clock = nullptr;
 };
 
 // The ingest part: the service qasino.v1.Ingest, the running generation's shard, and the
-// handing in of sealed shards. It needs the store only to hand shards in, and is ready
-// without it. At the start it asks the store for its newest generation, so that a clock that
-// was put back while no process ran makes no number repeat or fall.
+// handing in of sealed shards. It needs the store only to hand shards in and for what is
+// published with `persist` or `static`, and is ready without it. At the start it asks the store for
+// its newest generation, so that a clock that was put back while no process ran makes no number
+// repeat or fall.
 //
 //   auto part = IngestPart::Create(options, store, process->metrics());
 //   process->Serve(**part, port);
@@ -61,7 +64,8 @@ class IngestPart : public server::Part {
 
   // Refuses new publishes, stores and answers what is queued, seals the running generation
   // as this process's last, hands in every shard that it holds, and ends all streams. What
-  // could not be handed in at the deadline is logged and lost.
+  // could not be handed in at the deadline is logged and lost; publishes that the store has
+  // not answered shortly before it are answered with UNAVAILABLE.
   void Drain(absl::Time deadline) override;
 
   // The running generation.

@@ -121,7 +121,10 @@ TEST_F(IngestPartTest, RefusalsNameWhatIsWrong) {
   EXPECT_THAT(status.error_message(), StartsWith("table 'a b' is not a name"));
   publish = OneRow("h1", "t", 1);
   publish.set_persist(true);
-  EXPECT_EQ(Publish(publish, &response).error_code(), grpc::StatusCode::UNIMPLEMENTED);
+  publish.set_static_(true);
+  status = Publish(publish, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(status.error_message(), "table 't': options 'persist' and 'static' exclude each other");
   ASSERT_TRUE(Publish(OneRow("h1", "t", 1), &response).ok());
   publish = OneRow("h2", "t", 1);
   publish.mutable_table()->mutable_columns(0)->set_name("b");
@@ -129,7 +132,7 @@ TEST_F(IngestPartTest, RefusalsNameWhatIsWrong) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_THAT(status.error_message(), HasSubstr("over the limit of 1"));
   EXPECT_THAT(MetricsText(),
-              HasSubstr("qasino_ingest_refused_total{reason=\"invalid_argument\"} 1"));
+              HasSubstr("qasino_ingest_refused_total{reason=\"invalid_argument\"} 2"));
 }
 
 TEST_F(IngestPartTest, AStreamAnswersInOrder) {

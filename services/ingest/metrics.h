@@ -37,7 +37,10 @@ class Metrics {
   prometheus::Counter& dropped_at_end;
   prometheus::Histogram& seal_seconds;
   prometheus::Histogram& send_seconds;
+  // From a publish with `persist` or `static` to the store's answer.
+  prometheus::Histogram& forward_seconds;
   prometheus::Gauge& queue_bytes;
+  prometheus::Gauge& waiting_for_store;
   prometheus::Gauge& backlog_shards;
   prometheus::Gauge& backlog_bytes;
   prometheus::Gauge& generation;

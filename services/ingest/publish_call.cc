@@ -54,6 +54,9 @@ class UnaryBatch : public PublishBatch {
     return ValidatePublish(*request, length, shared.options.limits);
   }
 
+  // Once it is parsed.
+  bool IsUpdate() const { return !items.empty() && items[0].publish->update(); }
+
   void Answer() override {
     const PublishItem& item = items[0];
     if (!item.status.ok()) {
@@ -83,9 +86,14 @@ absl::Status Take(Shared& shared, const grpc::ByteBuffer& message,
   absl::Status status = shared.collector.Reserve(size->memory, size->publishes);
   if (!status.ok()) return status;
   status = batch->Parse(&copy, *size, shared);
-  if (status.ok()) return shared.collector.Submit(std::move(batch));
-  batch.reset();
-  shared.collector.Release(size->memory, size->publishes);
+  const bool update = batch->IsUpdate();
+  if (status.ok()) {
+    status = shared.collector.Submit(std::move(batch));
+  } else {
+    batch.reset();
+    shared.collector.Release(size->memory, size->publishes);
+  }
+  if (!status.ok() && update) shared.collector.CountUpdateErrors(1);
   return status;
 }
 

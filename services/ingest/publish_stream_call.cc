@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "qasino/v1/ingest.grpc.pb.h"
@@ -147,9 +148,20 @@ class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
   }
 
  private:
+  // The results of a message, until it is their turn.
+  struct Place {
+    bool answered = false;
+    std::vector<v1::PublishResult> results;
+  };
+
   class Batch : public PublishBatch {
    public:
     explicit Batch(std::shared_ptr<PublishStream> stream) : stream_(std::move(stream)) {}
+
+    // In the stream's order.
+    Place* place = nullptr;
+    // Of the publishes, those with `update`.
+    int64_t updates = 0;
 
     // Reads the message, for which room was reserved, and validates its publishes.
     absl::Status Parse(grpc::ByteBuffer* message, const WireSize& size, Shared& shared) {
@@ -168,7 +180,6 @@ class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
       }
       shared.metrics.bytes.Increment(static_cast<double>(length));
       items.resize(request->publishes_size());
-      int64_t updates = 0;
       for (int i = 0; i < request->publishes_size(); ++i) {
         const v1::PublishRequest& publish = request->publishes(i);
         // Where the message is within the limit of a publish, so are its parts.
@@ -220,16 +231,21 @@ class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
       Handled(ToGrpc(status));
       return;
     }
+    const int64_t updates = batch->updates;
     {
       // Before the answer can come.
       absl::MutexLock lock(&mutex_);
+      batch->place = &places_.emplace_back();
       ++messages_;
       unanswered_ += size.publishes;
     }
     status = shared_.collector.Submit(std::move(batch));
     if (!status.ok()) {
       shared_.metrics.CountRefused(status.code(), static_cast<double>(size.publishes));
+      shared_.collector.CountUpdateErrors(updates);
       absl::MutexLock lock(&mutex_);
+      // Still the last: messages are taken one at a time.
+      places_.pop_back();
       --messages_;
       unanswered_ -= size.publishes;
     }
@@ -245,32 +261,54 @@ class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
     Step();
   }
 
-  // The results of a batch, on the collector's thread.
+  // The results of a batch, on the collector's thread. One that waited for the store comes
+  // after later ones, which then wait for it here.
   void Answer(const Batch& batch) {
     absl::MutexLock lock(&mutex_);
     const auto publishes = static_cast<int64_t>(batch.items.size());
     --messages_;
     unanswered_ -= publishes;
+    batch.place->answered = true;
     if (!broken_) {
       unsent_ += publishes;
-      for (const PublishItem& item : batch.items) {
-        if (responses_.empty() || responses_.back().bytes >= kMostResponseBytes) {
-          responses_.emplace_back();
-        }
-        Response& response = responses_.back();
-        v1::PublishResult& result = *response.message.add_results();
-        response.bytes += kResultBytes;
-        if (item.status.ok()) {
-          result.set_generation(item.generation);
-          result.set_duplicate(item.duplicate);
-        } else {
-          result.set_code(static_cast<int>(item.status.code()));
-          result.set_message(std::string(item.status.message()));
-          response.bytes += static_cast<int64_t>(item.status.message().size());
+      if (batch.place == &places_.front()) {
+        for (const PublishItem& item : batch.items) AddResult(ResultOf(item));
+      } else {
+        batch.place->results.reserve(batch.items.size());
+        for (const PublishItem& item : batch.items) {
+          batch.place->results.push_back(ResultOf(item));
         }
       }
     }
+    while (!places_.empty() && places_.front().answered) {
+      if (!broken_) {
+        for (v1::PublishResult& result : places_.front().results) AddResult(std::move(result));
+      }
+      places_.pop_front();
+    }
     Step();
+  }
+
+  static v1::PublishResult ResultOf(const PublishItem& item) {
+    v1::PublishResult result;
+    if (item.status.ok()) {
+      result.set_generation(item.generation);
+      result.set_duplicate(item.duplicate);
+    } else {
+      result.set_code(static_cast<int>(item.status.code()));
+      result.set_message(std::string(item.status.message()));
+    }
+    return result;
+  }
+
+  // Puts it behind what is to be sent.
+  void AddResult(v1::PublishResult result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (responses_.empty() || responses_.back().bytes >= kMostResponseBytes) {
+      responses_.emplace_back();
+    }
+    Response& response = responses_.back();
+    response.bytes += kResultBytes + static_cast<int64_t>(result.message().size());
+    *response.message.add_results() = std::move(result);
   }
 
   // The client is gone.
@@ -339,6 +377,9 @@ class PublishStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   // Set once no more is to be read: how the call ends after the last result.
   std::optional<grpc::Status> end_ ABSL_GUARDED_BY(mutex_);
+  // Of the messages with the collector, and of those behind one that it still has. In order,
+  // and where a batch finds them: only the ends change.
+  std::deque<Place> places_ ABSL_GUARDED_BY(mutex_);
   // With the collector.
   int messages_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t unanswered_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -24,8 +24,9 @@ struct SealedShard {
 struct PublishEffect {
   // The identity had published this table before; nothing changed.
   bool duplicate = false;
-  // Rows added.
+  // Rows added, and rows that an `update` changed, which count as often as they were.
   int64_t rows = 0;
+  int64_t changed = 0;
 };
 
 // The tables of one generation, while they are collected. How they are kept, and in what
@@ -39,11 +40,15 @@ class Shard {
  public:
   virtual ~Shard() = default;
 
-  // Adds a publish that passed ValidatePublish, whole or not at all. RESOURCE_EXHAUSTED
-  // names the limit that it would pass; any other error means that the shard is broken and
-  // stays so.
+  // Adds a publish that passed ValidatePublish, or changes what is here where it has
+  // `update`; whole or not at all. `persist` and `static` are not looked at.
+  // RESOURCE_EXHAUSTED names the limit that it would pass; any other error means that the
+  // shard is broken and stays so.
   virtual absl::StatusOr<PublishEffect> Publish(const v1::PublishRequest& publish,
                                                 absl::Time now) = 0;
+
+  // The publish's identity has published its table before, with `update` or without.
+  virtual bool IsPublished(const v1::PublishRequest& publish) const = 0;
 
   // The shard as it is now, as a copy. Of `info`, what the shard itself knows is set: format,
   // size, checksum, tables, publishers.

@@ -11,6 +11,8 @@
 
 #include "absl/time/clock.h"
 #include "qasino/v1/snapshot.grpc.pb.h"
+#include "services/ingest/failpoints.h"
+#include "services/server/failpoint.h"
 #include "services/server/log.h"
 
 namespace qasino::ingest {
@@ -117,6 +119,7 @@ void ShardSender::Send() {
       sending_ = true;
     }
     const absl::Time start = absl::Now();
+    server::Failpoint(kBeforeHandIn);
     absl::Status status = Put(shard);
     const absl::Duration took = absl::Now() - start;
 
@@ -142,6 +145,7 @@ void ShardSender::Send() {
                          without_room >= options_.attempts_without_room;
 
     if (status.ok()) {
+      server::Failpoint(kAfterHandIn);
       metrics_.send_seconds.Observe(absl::ToDoubleSeconds(took));
       log::Debug("ingest", "shard handed in",
                  {{"generation", shard.info.generation()}, {"seconds", took}});

@@ -7,88 +7,63 @@
 #include <cstdint>
 #include <deque>
 #include <list>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "services/ingest/publish_runs.h"
 #include "services/ingest/timestamp.h"
 #include "services/ingest/validate.h"
 #include "services/sqlite/database.h"
+#include "services/tables/write_rows.h"
 
 namespace qasino::ingest {
 namespace {
 
-constexpr char kPublishesTable[] = "qasino_server_publishes";
 // Prepared INSERTs kept. Each takes some kilobytes, and some microseconds to make.
 constexpr size_t kMostStatements = 2'048;
-// What a publish takes in the bookkeeping, beside its strings.
-constexpr int64_t kRecordBytes = 192;
 constexpr int64_t kPageSize = 4096;
 
-const char* DeclaredType(v1::ColumnType type) {
-  switch (type) {
-    case v1::INTEGER:
-      return "INTEGER";
-    case v1::REAL:
-      return "REAL";
-    case v1::TEXT:
-      return "TEXT";
-    default:
-      return "BLOB";
-  }
+// SQLite's own limit, to set none of ours.
+constexpr int64_t kMostPages = 1'073'741'823;
+// Steps of SQLite's machine between two looks at the clock.
+constexpr int kStepsBetweenLooks = 1'000;
+
+using tables::CellReader;
+using tables::DeclaredType;
+
+int64_t RunBytes(const v1::PublishRequest& publish) {
+  return PublishRuns::BytesOf(publish.identity(), publish.table().name());
 }
 
-// Binds the cells of one column, row after row.
-class CellReader {
+// Interrupts what a connection runs once its time is over, while it lives.
+class TimeLimit {
  public:
-  CellReader(const v1::Column& column, int parameter)
-      : column_(&column),
-        parameter_(parameter),
-        kinds_(column.kinds().empty() ? nullptr : column.kinds().data()),
-        kind_(static_cast<int>(column.type())) {}
-
-  // Binds the cell of the row that comes next; SQLite's result code.
-  int BindNext(sqlite3_stmt* statement) {
-    const int kind = kinds_ == nullptr ? kind_ : static_cast<unsigned char>(kinds_[row_++]);
-    switch (kind) {
-      case v1::INTEGER:
-        return sqlite3_bind_int64(statement, parameter_, column_->integers(next_[0]++));
-      case v1::REAL:
-        return sqlite3_bind_double(statement, parameter_, column_->reals(next_[1]++));
-      case v1::TEXT: {
-        const std::string& text = column_->texts(next_[2]++);
-        return sqlite3_bind_text64(statement, parameter_, text.data(), text.size(), SQLITE_STATIC,
-                                   SQLITE_UTF8);
-      }
-      case v1::BLOB: {
-        const std::string& blob = column_->blobs(next_[3]++);
-        return sqlite3_bind_blob64(statement, parameter_, blob.data(), blob.size(), SQLITE_STATIC);
-      }
-      default:
-        return sqlite3_bind_null(statement, parameter_);
-    }
+  TimeLimit(sqlite3* database, absl::Duration limit)
+      : database_(database), end_(absl::Now() + limit) {
+    const auto is_over = [](void* self) {
+      return static_cast<const TimeLimit*>(self)->IsOver() ? 1 : 0;
+    };
+    sqlite3_progress_handler(database_, kStepsBetweenLooks, is_over, this);
   }
+  ~TimeLimit() { sqlite3_progress_handler(database_, 0, nullptr, nullptr); }
+  TimeLimit(const TimeLimit&) = delete;
+  TimeLimit& operator=(const TimeLimit&) = delete;
 
  private:
-  const v1::Column* column_;
-  int parameter_;  // of the INSERT
-  const char* kinds_;
-  int kind_;
-  int64_t row_ = 0;
-  int next_[4] = {};
-};
+  bool IsOver() const { return absl::Now() >= end_; }
 
-// What a publish takes in the bookkeeping and in the table of publishes.
-int64_t RecordBytes(const v1::PublishRequest& publish) {
-  return static_cast<int64_t>(2 * publish.identity().size() + publish.table().name().size()) +
-         kRecordBytes;
-}
+  sqlite3* const database_;
+  const absl::Time end_;
+};
 
 // A table of the shard.
 struct Table {
@@ -99,19 +74,11 @@ struct Table {
   int64_t rows = 0;
   int64_t updates = 0;
   absl::Time last_update;
+  bool updated = false;
   // INSERT of a row with all columns, or nothing while it is not prepared; then, and only
   // then, `prepared` is its place in SqliteShard::prepared_.
   sqlite::Statement insert;
   std::list<Table*>::iterator prepared;
-};
-
-// A publish that counted: a row of qasino_server_publishes.
-struct Record {
-  uint32_t table;
-  uint32_t identity;
-  int64_t first_rowid;
-  int64_t rows;
-  absl::Time time;
 };
 
 class SqliteShard : public Shard {
@@ -124,10 +91,22 @@ class SqliteShard : public Shard {
   absl::Status Initialize();
 
   absl::StatusOr<PublishEffect> Publish(const v1::PublishRequest& publish, absl::Time now) override;
+  bool IsPublished(const v1::PublishRequest& publish) const override;
   absl::StatusOr<SealedShard> Copy() override;
   absl::StatusOr<SealedShard> Seal() override;
 
  private:
+  Table* FindTable(const std::string& name) const;
+  // The parts of Publish: `table` is null when it is new.
+  absl::StatusOr<PublishEffect> Insert(const v1::PublishRequest& publish, Table** table);
+  absl::StatusOr<PublishEffect> Update(const v1::PublishRequest& publish, Table** table);
+  // Opens a transaction of its own for an update, with the room that it may take.
+  absl::Status BeginUpdate(const v1::PublishRequest& publish);
+  absl::StatusOr<tables::UpdateEffect> ApplyUpdate(const v1::PublishRequest& publish,
+                                                   Table** table);
+  // Undoes all since BeginUpdate; `table` had so many columns then.
+  absl::Status RollBack(Table* table, size_t columns);
+  absl::Status LimitPages(int64_t pages);
   // Finds how much the publish makes the shard grow at the most, or that it is too much.
   absl::Status CheckRoom(const v1::PublishRequest& publish, int64_t rows, const Table* table,
                          int64_t* growth);
@@ -139,12 +118,14 @@ class SqliteShard : public Shard {
   absl::Status WriteSchema(const Table& table);
   // Makes `table` as it was with so many columns, which for none is: not there.
   absl::Status Undo(Table* table, size_t columns);
+  void ForgetColumns(Table* table, size_t columns);
   absl::Status PrepareInsert(Table* table);
   void DropInsert(Table* table);
   std::string SchemaOf(const Table& table) const;
 
   absl::Status InsertRows(const v1::Table& published, int64_t rows, Table* table);
-  absl::Status WriteRecords();
+  absl::Status WriteRuns();
+  absl::Status DropKeyIndexes();
   void FillInfo(v1::ShardInfo* info) const;
   absl::StatusOr<SealedShard> Serialize();
   int64_t DatabaseBytes();
@@ -160,11 +141,9 @@ class SqliteShard : public Shard {
   // Those whose INSERT is prepared, newest use first.
   std::list<Table*> prepared_;
 
-  absl::flat_hash_map<std::string, uint32_t> identities_;  // numbered from 0
-  // Table in the upper half, identity in the lower.
-  absl::flat_hash_set<uint64_t> published_;
-  std::vector<Record> records_;
-  size_t records_written_ = 0;
+  PublishRuns runs_;
+  // There was an update: the database can roll back.
+  bool rolls_back_ = false;
 
   int64_t catalogue_bytes_ = 0;
   // Memory of the bookkeeping, counted.
@@ -178,13 +157,15 @@ class SqliteShard : public Shard {
 };
 
 absl::Status SqliteShard::Initialize() {
-  // The database is never rolled back: a publish that fails is undone by deleting its rows.
-  // The one transaction stays open, because opening one costs as much as a row.
-  absl::Status status = database_.Execute(absl::StrCat(
-      "PRAGMA page_size = ", kPageSize, "; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; ",
-      "CREATE TABLE ", kPublishesTable,
-      "(tablename TEXT, identity TEXT, first_rowid INTEGER, nr_rows INTEGER, nr_updates INTEGER, "
-      "last_update_epoch REAL); BEGIN"));
+  // Until the first update the database is never rolled back: a publish that fails is undone by
+  // deleting its rows. The one transaction stays open, because opening one costs as much as a
+  // row.
+  absl::Status status =
+      database_.Execute(absl::StrCat("PRAGMA page_size = ", kPageSize,
+                                     "; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; "
+                                     "PRAGMA temp_store = MEMORY"));
+  if (status.ok()) status = PublishRuns::CreateTable(database_);
+  if (status.ok()) status = database_.Execute("BEGIN");
   if (!status.ok()) return status;
   sqlite3_limit(database_.get(), SQLITE_LIMIT_LENGTH,
                 static_cast<int>(std::min<int64_t>(limits_.bytes_per_row, 1'000'000'000)));
@@ -195,41 +176,58 @@ absl::Status SqliteShard::Initialize() {
   return absl::OkStatus();
 }
 
+Table* SqliteShard::FindTable(const std::string& name) const {
+  auto found = tables_by_name_.find(name);
+  if (found == tables_by_name_.end()) found = tables_by_name_.find(absl::AsciiStrToLower(name));
+  return found == tables_by_name_.end() ? nullptr : found->second;
+}
+
+bool SqliteShard::IsPublished(const v1::PublishRequest& publish) const {
+  const Table* const table = FindTable(publish.table().name());
+  if (table == nullptr) return false;
+  const std::optional<uint32_t> identity = runs_.Find(publish.identity());
+  return identity.has_value() && runs_.Contains(table->number, *identity);
+}
+
 absl::StatusOr<PublishEffect> SqliteShard::Publish(const v1::PublishRequest& publish,
                                                    absl::Time now) {
   if (!health_.ok()) return health_;
-  const v1::Table& published = publish.table();
-
-  const auto found = tables_by_name_.find(published.name());
-  const auto known = found != tables_by_name_.end()
-                         ? found
-                         : tables_by_name_.find(absl::AsciiStrToLower(published.name()));
-  Table* table = known == tables_by_name_.end() ? nullptr : known->second;
-  const auto identity = identities_.find(publish.identity());
-  const auto key = [&](uint32_t identity_number) {
-    return (uint64_t{table->number} << 32) | identity_number;
-  };
-  if (table != nullptr && identity != identities_.end() &&
-      published_.contains(key(identity->second))) {
+  Table* table = FindTable(publish.table().name());
+  const std::optional<uint32_t> identity = runs_.Find(publish.identity());
+  if (!publish.update() && table != nullptr && identity.has_value() &&
+      runs_.Contains(table->number, *identity)) {
     return PublishEffect{.duplicate = true};
   }
-
-  // Whatever can be refused is refused before anything changes.
-  const int64_t rows = RowCount(published);
-  if (identity == identities_.end() &&
-      static_cast<int64_t>(identities_.size()) >= limits_.identities_per_shard) {
+  if (!identity.has_value() && runs_.identities() >= limits_.identities_per_shard) {
     return absl::ResourceExhaustedError(
         absl::StrCat("identity ", Quoted(publish.identity()), ": the generation has ",
                      limits_.identities_per_shard, " identities already, which is the limit"));
   }
-  int64_t growth = 0;
-  if (absl::Status status = CheckRoom(publish, rows, table, &growth); !status.ok()) return status;
+  const absl::StatusOr<PublishEffect> effect =
+      publish.update() ? Update(publish, &table) : Insert(publish, &table);
+  if (!effect.ok()) return effect;
+  if (runs_.Add(table->number, identity, publish.identity(), table->rows + 1, effect->rows, now)) {
+    bookkeeping_bytes_ += RunBytes(publish);
+  }
+  table->rows += effect->rows;
+  ++table->updates;
+  table->last_update = now;
+  return effect;
+}
 
-  const size_t columns_before = table == nullptr ? 0 : table->columns.size();
+absl::StatusOr<PublishEffect> SqliteShard::Insert(const v1::PublishRequest& publish,
+                                                  Table** table) {
+  // Whatever can be refused is refused before anything changes.
+  const v1::Table& published = publish.table();
+  const int64_t rows = RowCount(published);
+  int64_t growth = 0;
+  if (absl::Status status = CheckRoom(publish, rows, *table, &growth); !status.ok()) return status;
+
+  const size_t columns_before = *table == nullptr ? 0 : (*table)->columns.size();
   const int64_t catalogue_before = catalogue_bytes_;
-  if (absl::Status status = FitSchema(published, &table); !status.ok()) return status;
-  if (absl::Status status = InsertRows(published, rows, table); !status.ok()) {
-    const absl::Status undone = Undo(table, columns_before);
+  if (absl::Status status = FitSchema(published, table); !status.ok()) return status;
+  if (absl::Status status = InsertRows(published, rows, *table); !status.ok()) {
+    const absl::Status undone = Undo(*table, columns_before);
     if (!undone.ok()) {
       health_ = absl::InternalError(
           absl::StrCat("the shard is damaged: ", status.message(), "; ", undone.message()));
@@ -238,18 +236,92 @@ absl::StatusOr<PublishEffect> SqliteShard::Publish(const v1::PublishRequest& pub
     catalogue_bytes_ = catalogue_before;
     return status;
   }
-
-  const uint32_t number =
-      identity != identities_.end() ? identity->second : static_cast<uint32_t>(identities_.size());
-  if (identity == identities_.end()) identities_.emplace(publish.identity(), number);
-  published_.insert(key(number));
-  records_.push_back({table->number, number, table->rows + 1, rows, now});
-  bookkeeping_bytes_ += RecordBytes(publish);
   estimate_ += growth;
-  table->rows += rows;
-  ++table->updates;
-  table->last_update = now;
   return PublishEffect{.rows = rows};
+}
+
+absl::StatusOr<PublishEffect> SqliteShard::Update(const v1::PublishRequest& publish,
+                                                  Table** table) {
+  const size_t columns_before = *table == nullptr ? 0 : (*table)->columns.size();
+  const int64_t catalogue_before = catalogue_bytes_;
+  const int64_t bookkeeping_before = bookkeeping_bytes_;
+  if (absl::Status status = BeginUpdate(publish); !status.ok()) return status;
+  absl::StatusOr<tables::UpdateEffect> effect = ApplyUpdate(publish, table);
+  if (!effect.ok()) {
+    const absl::Status undone = RollBack(*table, columns_before);
+    if (!undone.ok()) {
+      health_ = absl::InternalError(absl::StrCat(
+          "the shard is damaged: ", effect.status().message(), "; ", undone.message()));
+    }
+    // The schema could not be written, and rolling back has mended that too.
+    if (undone.ok()) health_ = absl::OkStatus();
+    catalogue_bytes_ = catalogue_before;
+    bookkeeping_bytes_ = bookkeeping_before;
+  }
+  const absl::Status unlimited = health_.ok() ? LimitPages(kMostPages) : health_;
+  if (!unlimited.ok()) return health_ = unlimited;
+  estimate_ = DatabaseBytes() + bookkeeping_bytes_;
+  if (!effect.ok()) return effect.status();
+  (*table)->updated = true;
+  return PublishEffect{.rows = effect->rows_added, .changed = effect->rows_changed};
+}
+
+// A transaction for each update, and not a savepoint in the one that is open, since SQLite may
+// answer a full database or one out of memory by rolling back the whole transaction.
+absl::Status SqliteShard::BeginUpdate(const v1::PublishRequest& publish) {
+  absl::Status status = database_.Execute(
+      rolls_back_ ? "COMMIT; BEGIN" : "COMMIT; PRAGMA journal_mode = MEMORY; BEGIN");
+  if (!status.ok()) return health_ = status;
+  runs_.BeginUpdates();
+  rolls_back_ = true;
+  // There is no telling how many rows will match, so SQLite watches over the room.
+  const int64_t room = limits_.shard_bytes - bookkeeping_bytes_ - RunBytes(publish);
+  status = LimitPages(std::max<int64_t>(room / kPageSize, 1));
+  if (!status.ok()) health_ = status;
+  return status;
+}
+
+absl::StatusOr<tables::UpdateEffect> SqliteShard::ApplyUpdate(const v1::PublishRequest& publish,
+                                                              Table** table) {
+  const v1::Table& published = publish.table();
+  if (absl::Status status = FitSchema(published, table); !status.ok()) return status;
+  absl::StatusOr<tables::UpdateEffect> effect;
+  int code = SQLITE_OK;
+  {
+    const TimeLimit limit(database_.get(), absl::Milliseconds(limits_.milliseconds_per_update));
+    effect = tables::UpdateRows(database_, (*table)->name, published, publish.keycols());
+    code = sqlite3_errcode(database_.get());
+  }
+  if (effect.ok()) return effect;
+  if (effect.status().code() == absl::StatusCode::kCancelled) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("table ", Quoted(published.name()), ": the update takes over ",
+                     limits_.milliseconds_per_update, " ms, which is the limit"));
+  }
+  if (code == SQLITE_FULL) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "table ", Quoted(published.name()), ": no room for the update: the generation has at most ",
+        limits_.shard_bytes, " bytes"));
+  }
+  return effect;
+}
+
+absl::Status SqliteShard::RollBack(Table* table, size_t columns) {
+  if (table != nullptr) DropInsert(table);
+  absl::Status status;
+  // It may have happened already.
+  if (sqlite3_get_autocommit(database_.get()) == 0) status = database_.Execute("ROLLBACK");
+  if (status.ok() && table != nullptr && table->columns.size() != columns) {
+    ForgetColumns(table, columns);
+    // SQLite reads the schema again by itself only where it knows that it was changed.
+    status = database_.Execute("PRAGMA writable_schema = RESET");
+  }
+  if (status.ok()) status = database_.Execute("BEGIN");
+  return status;
+}
+
+absl::Status SqliteShard::LimitPages(int64_t pages) {
+  return database_.Execute(absl::StrCat("PRAGMA max_page_count = ", pages));
 }
 
 // Upper bounds of what a publish can take; SQLite is asked for the truth only where that is
@@ -267,8 +339,10 @@ absl::Status SqliteShard::CheckRoom(const v1::PublishRequest& publish, int64_t r
     for (const std::string& text : column.texts()) bytes += static_cast<int64_t>(text.size());
     for (const std::string& blob : column.blobs()) bytes += static_cast<int64_t>(blob.size());
   }
+  // Each index has at most the same once more.
+  if (table != nullptr && table->updated) bytes *= 1 + tables::kMostKeyIndexes;
   // Half as much again, for pages that rows do not fill.
-  *growth = bytes + bytes / 2 + RecordBytes(publish) + (table == nullptr ? 2 * kPageSize : 0);
+  *growth = bytes + bytes / 2 + RunBytes(publish) + (table == nullptr ? 2 * kPageSize : 0);
   if (estimate_ + *growth <= limits_.shard_bytes) return absl::OkStatus();
   estimate_ = DatabaseBytes() + bookkeeping_bytes_;
   if (estimate_ + *growth <= limits_.shard_bytes) return absl::OkStatus();
@@ -402,21 +476,29 @@ absl::Status SqliteShard::Undo(Table* table, size_t columns) {
     DropInsert(table);
     const absl::Status dropped =
         database_.Execute(absl::StrCat("DROP TABLE ", sqlite::QuoteName(table->name)));
-    if (!dropped.ok()) return dropped;
-    tables_by_name_.erase(absl::AsciiStrToLower(table->name));
-    tables_.pop_back();
-    return absl::OkStatus();
+    if (dropped.ok()) ForgetColumns(table, 0);
+    return dropped;
   }
   // `_rowid_` cannot be a column's name, since names begin with a letter.
   const absl::Status deleted = database_.Execute(absl::StrCat(
       "DELETE FROM ", sqlite::QuoteName(table->name), " WHERE _rowid_ > ", table->rows));
   if (!deleted.ok() || table->columns.size() == columns) return deleted;
   DropInsert(table);
+  ForgetColumns(table, columns);
+  return WriteSchema(*table);
+}
+
+// A table that is to have none is the newest.
+void SqliteShard::ForgetColumns(Table* table, size_t columns) {
+  if (columns == 0) {
+    tables_by_name_.erase(absl::AsciiStrToLower(table->name));
+    tables_.pop_back();
+    return;
+  }
   while (table->columns.size() > columns) {
     table->column_numbers.erase(absl::AsciiStrToLower(table->columns.back().name()));
     table->columns.pop_back();
   }
-  return WriteSchema(*table);
 }
 
 // One statement serves all publishers of a table, whatever columns they have: those that a
@@ -480,28 +562,31 @@ absl::Status SqliteShard::InsertRows(const v1::Table& published, int64_t rows, T
   return failure;
 }
 
-absl::Status SqliteShard::WriteRecords() {
-  if (records_written_ == records_.size()) return absl::OkStatus();
-  absl::StatusOr<sqlite::Statement> insert = database_.Prepare(
-      absl::StrCat("INSERT INTO ", kPublishesTable, " VALUES(?1, ?2, ?3, ?4, 1, ?5)"));
-  if (!insert.ok()) return insert.status();
-  std::vector<const std::string*> identities(identities_.size());
-  for (const auto& [identity, number] : identities_) identities[number] = &identity;
-  for (; records_written_ < records_.size(); ++records_written_) {
-    const Record& record = records_[records_written_];
-    insert->BindText(1, tables_[record.table].name);
-    insert->BindText(2, *identities[record.identity]);
-    insert->BindInteger(3, record.first_rowid);
-    insert->BindInteger(4, record.rows);
-    insert->BindReal(5, absl::ToDoubleSeconds(record.time - absl::UnixEpoch()));
-    if (absl::Status status = insert->Run(); !status.ok()) return status;
+absl::Status SqliteShard::WriteRuns() {
+  return runs_.Write(database_,
+                     [this](uint32_t table) -> std::string_view { return tables_[table].name; });
+}
+
+absl::Status SqliteShard::DropKeyIndexes() {
+  std::string sql;
+  {
+    // The only ones are those that updates made.
+    absl::StatusOr<sqlite::Statement> indexes =
+        database_.Prepare("SELECT name FROM sqlite_schema WHERE type = 'index'");
+    if (!indexes.ok()) return indexes.status();
+    while (true) {
+      const absl::StatusOr<bool> more = indexes->Step();
+      if (!more.ok()) return more.status();
+      if (!*more) break;
+      absl::StrAppend(&sql, "DROP INDEX ", sqlite::QuoteName(indexes->Text(0)), ";");
+    }
   }
-  return absl::OkStatus();
+  return sql.empty() ? absl::OkStatus() : database_.Execute(sql);
 }
 
 void SqliteShard::FillInfo(v1::ShardInfo* info) const {
   info->set_format(v1::SQLITE3);
-  info->set_publishers(static_cast<int64_t>(identities_.size()));
+  info->set_publishers(runs_.identities());
   info->mutable_tables()->Reserve(static_cast<int>(tables_.size()));
   for (const Table& table : tables_) {
     v1::TableInfo& entry = *info->add_tables();
@@ -509,15 +594,12 @@ void SqliteShard::FillInfo(v1::ShardInfo* info) const {
     entry.mutable_columns()->Assign(table.columns.begin(), table.columns.end());
     entry.set_rows(table.rows);
     entry.set_updates(table.updates);
+    entry.set_updated(table.updated);
     if (table.updates > 0) SetTimestamp(table.last_update, entry.mutable_last_update());
   }
 }
 
 absl::StatusOr<SealedShard> SqliteShard::Serialize() {
-  if (!health_.ok()) return health_;
-  absl::Status status = WriteRecords();
-  if (status.ok()) status = database_.Execute("COMMIT");
-  if (!status.ok()) return health_ = status;
   absl::StatusOr<sqlite::Image> image = database_.Serialize();
   if (!image.ok()) return image.status();
   auto owner = std::make_shared<const sqlite::Image>(std::move(*image));
@@ -531,14 +613,31 @@ absl::StatusOr<SealedShard> SqliteShard::Serialize() {
 }
 
 absl::StatusOr<SealedShard> SqliteShard::Copy() {
-  absl::StatusOr<SealedShard> copy = Serialize();
   if (!health_.ok()) return health_;
-  if (absl::Status status = database_.Execute("BEGIN"); !status.ok()) return health_ = status;
+  absl::Status status = WriteRuns();
+  if (status.ok()) status = database_.Execute("COMMIT; BEGIN");
+  if (!status.ok()) return health_ = status;
+  if (rolls_back_) status = DropKeyIndexes();
+  absl::StatusOr<SealedShard> copy =
+      status.ok() ? Serialize() : absl::StatusOr<SealedShard>(status);
+  // Brings the indexes back; making them costs more.
+  if (rolls_back_) {
+    status = RollBack(nullptr, 0);
+    if (!status.ok()) return health_ = status;
+  }
   return copy;
 }
 
 absl::StatusOr<SealedShard> SqliteShard::Seal() {
-  absl::StatusOr<SealedShard> sealed = Serialize();
+  absl::Status status = health_;
+  if (status.ok()) status = WriteRuns();
+  if (status.ok() && rolls_back_) {
+    status = database_.Execute("COMMIT; PRAGMA journal_mode = OFF; BEGIN");
+    if (status.ok()) status = DropKeyIndexes();
+  }
+  if (status.ok()) status = database_.Execute("COMMIT");
+  absl::StatusOr<SealedShard> sealed =
+      status.ok() ? Serialize() : absl::StatusOr<SealedShard>(status);
   while (!prepared_.empty()) DropInsert(prepared_.back());
   page_count_ = {};
   database_ = {};

@@ -135,6 +135,11 @@ absl::Status ValidateOptions(const v1::PublishRequest& publish, const Limits& li
     return absl::InvalidArgumentError(InTable(table) +
                                       "options 'persist' and 'static' exclude each other");
   }
+  if (publish.update() && publish.static_()) {
+    return absl::InvalidArgumentError(
+        InTable(table) +
+        "options 'update' and 'static' exclude each other: a static table is replaced");
+  }
   if (publish.keycols_size() > 0 && !publish.update()) {
     return absl::InvalidArgumentError(InTable(table) + "'keycols' are there without 'update'");
   }
@@ -148,21 +153,20 @@ absl::Status ValidateOptions(const v1::PublishRequest& publish, const Limits& li
     for (const v1::Column& column : table.columns()) {
       names.insert(absl::AsciiStrToLower(column.name()));
     }
+    absl::flat_hash_set<std::string> keys;
     for (const std::string& key : publish.keycols()) {
       // A name as long as it likes is not worth a copy of it.
       if (!IsName(key) || !names.contains(absl::AsciiStrToLower(key))) {
         return absl::InvalidArgumentError(absl::StrCat(InTable(table), "key column ", Quoted(key),
                                                        " is not a column of the table"));
       }
+      if (!keys.insert(absl::AsciiStrToLower(key)).second) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(InTable(table), "key column ", Quoted(key),
+                         " is there twice (names are compared without case)"));
+      }
     }
   }
-  const auto absent = [&](const char* option) {
-    return absl::UnimplementedError(
-        absl::StrCat(InTable(table), "option '", option, "' is not offered by this server"));
-  };
-  if (publish.update()) return absent("update");
-  if (publish.persist()) return absent("persist");
-  if (publish.static_()) return absent("static");
   return absl::OkStatus();
 }
 

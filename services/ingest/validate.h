@@ -20,9 +20,9 @@ using names::ValidateIdentity;
 using names::ValidateTableName;
 
 // OK when the publish can be stored as it is: then its names are names, its columns have
-// types and are equally long, and every cell is there. `bytes` is the publish's size on the
-// wire. INVALID_ARGUMENT names the fault, RESOURCE_EXHAUSTED the limit, UNIMPLEMENTED the
-// option.
+// types and are equally long, every cell is there, and its options go together. `bytes` is
+// the publish's size on the wire. INVALID_ARGUMENT names the fault, RESOURCE_EXHAUSTED the
+// limit.
 absl::Status ValidatePublish(const v1::PublishRequest& publish, int64_t bytes,
                              const Limits& limits);
 

@@ -131,17 +131,24 @@ TEST(Validate, Options) {
   const auto with = [](const std::string& options) {
     return Parse(absl::StrCat("identity: 'h1' table { name: 'cpu' ", kColumn, " } ", options));
   };
-  EXPECT_EQ(Refusal(with("update: true keycols: 'A'"), absl::StatusCode::kUnimplemented),
-            "table 'cpu': option 'update' is not offered by this server");
-  EXPECT_EQ(Refusal(with("persist: true"), absl::StatusCode::kUnimplemented),
-            "table 'cpu': option 'persist' is not offered by this server");
-  EXPECT_EQ(Refusal(with("static: true"), absl::StatusCode::kUnimplemented),
-            "table 'cpu': option 'static' is not offered by this server");
+  for (const char* fine : {"update: true", "update: true keycols: 'A'", "persist: true",
+                           "update: true persist: true keycols: 'a'", "static: true"}) {
+    EXPECT_EQ(ValidatePublish(with(fine), 0, {}), absl::OkStatus()) << fine;
+  }
   EXPECT_EQ(Refusal(with("static: true persist: true")),
             "table 'cpu': options 'persist' and 'static' exclude each other");
   EXPECT_EQ(Refusal(with("keycols: 'a'")), "table 'cpu': 'keycols' are there without 'update'");
   EXPECT_EQ(Refusal(with("update: true keycols: 'b'")),
             "table 'cpu': key column 'b' is not a column of the table");
+  EXPECT_EQ(Refusal(with("update: true keycols: ''")),
+            "table 'cpu': key column '' is not a column of the table");
+  EXPECT_EQ(Refusal(with("update: true keycols: 'a' keycols: 'A'")),
+            "table 'cpu': key column 'A' is there twice (names are compared without case)");
+  EXPECT_EQ(Refusal(with("persist: true keycols: 'a'")),
+            "table 'cpu': 'keycols' are there without 'update'");
+  EXPECT_EQ(Refusal(with("static: true update: true")),
+            "table 'cpu': options 'update' and 'static' exclude each other: a static table is "
+            "replaced");
 }
 
 TEST(Validate, Limits) {
