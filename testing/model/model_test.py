@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from testing.model import history, model, recording
+from testing.model import history, model, recording, rules
 from testing.model.history import INTEGER, PERSIST, PLAIN, REAL, STATIC, TEXT, UPDATE, UPDATE_PERSIST
 
 FIRST = 1000  # The first generation.
@@ -460,10 +460,10 @@ def test_fits_and_canonical_are_as_sqlite_stores(type_, name):
         database.execute("INSERT INTO t VALUES (?)", (value,))
         (stored,) = database.execute("SELECT c FROM t").fetchone()
         database.execute("DELETE FROM t")
-        assert model.fits(stored, type_), (value, stored)
-        assert model.canonical(stored) == model.canonical(value)
+        assert rules.fits(stored, type_), (value, stored)
+        assert rules.canonical(stored) == rules.canonical(value)
         unchanged = type(stored) is type(value) and stored == value
-        assert unchanged or not model.fits(value, type_), (value, stored)
+        assert unchanged or not rules.fits(value, type_), (value, stored)
 
 
 def test_update_finds_rows_as_sqlite_does():
@@ -476,7 +476,7 @@ def test_update_finds_rows_as_sqlite_does():
             database.execute("INSERT INTO t VALUES (?)", (stored,))
             (found,) = database.execute("SELECT count(*) FROM t WHERE k IS ?",
                                         (wanted,)).fetchone()
-            rows = [("a", model.row_of(["k"], [stored]))]
-            model.update_rows(rows, history.Publish(
+            rows = [("a", rules.row_of(["k"], [stored]))]
+            rules.update_rows(rows, history.Publish(
                 0.0, "b", 0, "t", UPDATE, (("k", type_, (wanted,)),)))
             assert found == (len(rows) == 1), (name, stored, wanted)
