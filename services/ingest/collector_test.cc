@@ -34,6 +34,21 @@ v1::PublishRequest OneRow(const std::string& identity, const std::string& table,
   return publish;
 }
 
+v1::PublishRequest Persist(v1::PublishRequest publish) {
+  publish.set_persist(true);
+  return publish;
+}
+
+v1::PublishRequest Static(v1::PublishRequest publish) {
+  publish.set_static_(true);
+  return publish;
+}
+
+v1::PublishRequest Update(v1::PublishRequest publish) {
+  publish.set_update(true);
+  return publish;
+}
+
 // Where the answers of batches arrive.
 class Answers {
  public:
@@ -133,6 +148,45 @@ class CollectorTest : public ::testing::Test {
     return status.ok() ? collector_->Submit(std::move(batch)) : status;
   }
 
+  // Of a publish that is answered without the store.
+  PublishItem Answered(const v1::PublishRequest& publish) {
+    EXPECT_TRUE(Submit({publish}).ok());
+    return answers_.Await(++answered_).back();
+  }
+  absl::StatusCode Refusal(const v1::PublishRequest& publish) {
+    return Answered(publish).status.code();
+  }
+
+  // What went to the store, when it is so many.
+  std::vector<KeptPut> AwaitForwarded(size_t count) {
+    absl::MutexLock lock(&mutex_);
+    const auto enough = [&]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+      return forwarded_.size() >= count;
+    };
+    mutex_.Await(absl::Condition(&enough));
+    std::vector<KeptPut> puts;
+    for (const auto& [put, done] : forwarded_) puts.push_back(put);
+    return puts;
+  }
+
+  // The store's answer to one of them.
+  void Settle(size_t number, const KeptAnswer& answer) {
+    KeptDone done;
+    {
+      absl::MutexLock lock(&mutex_);
+      done = std::move(forwarded_[number].second);
+    }
+    done(answer);
+  }
+
+  // Publishes what goes to the store, and is stored there.
+  PublishItem Kept(const v1::PublishRequest& publish) {
+    EXPECT_TRUE(Submit({publish}).ok());
+    AwaitForwarded(++kept_);
+    Settle(kept_ - 1, {.generation = 1'000'000'020});
+    return answers_.Await(++answered_).back();
+  }
+
   std::vector<SealedShard> AwaitSealed(size_t count) {
     absl::MutexLock lock(&mutex_);
     const auto enough = [&]()
@@ -154,6 +208,8 @@ class CollectorTest : public ::testing::Test {
   Metrics metrics_{registry_};
   FakeClock clock_{kStart};
   Answers answers_;
+  size_t answered_ = 0;
+  size_t kept_ = 0;
   absl::Mutex mutex_;
   std::vector<SealedShard> sealed_ ABSL_GUARDED_BY(mutex_);
   std::vector<int64_t> begun_ ABSL_GUARDED_BY(mutex_);
@@ -380,6 +436,194 @@ TEST_F(CollectorTest, NothingIsLostOrDoubledAcrossGenerations) {
     }
   }
   EXPECT_EQ(found, expected);
+}
+
+TEST_F(CollectorTest, WhatIsKeptIsAnsweredAfterTheStoreAndIsNotInTheShard) {
+  Open();
+  ASSERT_TRUE(Submit({OneRow("h1", "plain", 1), Persist(OneRow("h1", "t", 1)),
+                      Static(OneRow("h1", "t", 2))})
+                  .ok());
+  const auto puts = AwaitForwarded(2);
+  EXPECT_EQ(puts[0].generation, 1'000'000'020);
+  EXPECT_FALSE(puts[0].then_drop);
+  EXPECT_TRUE(puts[1].publish->static_());
+  // Others do not wait for it.
+  EXPECT_TRUE(Answered(OneRow("h2", "plain", 1)).status.ok());
+  EXPECT_EQ(answers_.Await(1).size(), 1u);
+  // The whole batch is answered with the last of its answers.
+  Settle(1, {.generation = 1'000'000'000});
+  EXPECT_TRUE(Answered(OneRow("h3", "plain", 1)).status.ok());
+  EXPECT_EQ(answers_.Await(2).size(), 2u);
+  Settle(0, {.generation = 1'000'000'050});
+  const auto answers = answers_.Await(5);
+  EXPECT_EQ(answers[2].generation, 1'000'000'020);
+  EXPECT_EQ(answers[3].generation, 1'000'000'050);
+  EXPECT_EQ(answers[4].generation, 1'000'000'000);
+  clock_.Advance(absl::Seconds(30));
+  const v1::ShardInfo info = AwaitSealed(1)[0].info;
+  ASSERT_EQ(info.tables_size(), 1);
+  EXPECT_EQ(info.tables(0).name(), "plain");
+  EXPECT_EQ(info.publishers(), 3);
+  EXPECT_EQ(info.counts().inserts_completed(), 5);
+  EXPECT_EQ(metrics_.stored.Value(), 5);
+  EXPECT_EQ(metrics_.rows.Value(), 5);
+  EXPECT_EQ(metrics_.waiting_for_store.Value(), 0);
+}
+
+TEST_F(CollectorTest, PersistAfterAPublishWithoutItIsADuplicate) {
+  Open();
+  EXPECT_FALSE(Answered(OneRow("h1", "t", 1)).duplicate);
+  const PublishItem persist = Answered(Persist(OneRow("h1", "T", 2)));
+  EXPECT_TRUE(persist.duplicate);
+  EXPECT_EQ(persist.generation, 1'000'000'020);
+  EXPECT_EQ(Refusal(Update(Persist(OneRow("h1", "t", 2)))), absl::StatusCode::kFailedPrecondition);
+  EXPECT_FALSE(Answered(Update(OneRow("h2", "t", 1))).duplicate);
+  EXPECT_TRUE(Answered(Persist(OneRow("h2", "t", 2))).duplicate);
+  EXPECT_EQ(Refusal(Update(Persist(OneRow("h2", "t", 2)))), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(AwaitForwarded(0).size(), 0u);
+  // Static tables have nothing to do with it.
+  EXPECT_FALSE(Kept(Static(OneRow("h1", "t", 1))).duplicate);
+  EXPECT_FALSE(Kept(Static(OneRow("h1", "t", 1))).duplicate);
+}
+
+TEST_F(CollectorTest, PublishesAfterAPersistThatCounted) {
+  Open();
+  EXPECT_FALSE(Kept(Persist(OneRow("h1", "t", 1))).duplicate);
+  EXPECT_TRUE(Answered(OneRow("h1", "T", 2)).duplicate);
+  EXPECT_TRUE(Answered(Persist(OneRow("h1", "t", 2))).duplicate);
+  EXPECT_FALSE(Kept(Update(Persist(OneRow("h1", "t", 2)))).duplicate);
+  EXPECT_FALSE(AwaitForwarded(2)[1].then_drop);
+  // Without persist it is carried no longer.
+  EXPECT_FALSE(Kept(Update(OneRow("h1", "t", 2))).duplicate);
+  EXPECT_TRUE(AwaitForwarded(3)[2].then_drop);
+  EXPECT_EQ(AwaitForwarded(3)[2].generation, 1'000'000'020);
+  // Another pair is another pair.
+  EXPECT_FALSE(Answered(OneRow("h2", "t", 2)).duplicate);
+  EXPECT_FALSE(Answered(Update(OneRow("h2", "t", 3))).duplicate);
+  // In the next generation nothing is published.
+  clock_.Advance(absl::Seconds(30));
+  const v1::ShardInfo info = AwaitSealed(1)[0].info;
+  EXPECT_EQ(info.counts().updates_completed(), 3);
+  EXPECT_EQ(info.counts().inserts_completed(), 2);
+  EXPECT_FALSE(Answered(OneRow("h1", "t", 2)).duplicate);
+}
+
+TEST_F(CollectorTest, WhileAPersistIsUnderWayOnlyUpdatesOfItGoBehindIt) {
+  Open();
+  ASSERT_TRUE(Submit({Persist(OneRow("h1", "t", 1))}).ok());
+  AwaitForwarded(1);
+  EXPECT_EQ(Refusal(OneRow("h1", "t", 2)), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Refusal(Persist(OneRow("h1", "t", 2))), absl::StatusCode::kUnavailable);
+  const PublishItem update = Answered(Update(OneRow("h1", "t", 2)));
+  EXPECT_EQ(update.status,
+            absl::UnavailableError("table 't' is being handed to the store; try again"));
+  ASSERT_TRUE(Submit({Update(Persist(OneRow("h1", "t", 2)))}).ok());
+  AwaitForwarded(2);
+  Settle(0, {.generation = 1'000'000'020});
+  EXPECT_TRUE(answers_.Await(4)[3].status.ok());
+  answered_ = 4;
+  // The update is under way still, but the table is published.
+  EXPECT_TRUE(Answered(OneRow("h1", "t", 3)).duplicate);
+  Settle(1, {.generation = 1'000'000'020});
+  EXPECT_TRUE(answers_.Await(6)[5].status.ok());
+}
+
+TEST_F(CollectorTest, APersistThatFailsIsAsIfItHadNotBeen) {
+  Open();
+  ASSERT_TRUE(Submit({Persist(OneRow("h1", "t", 1)), Update(Persist(OneRow("h2", "t", 1)))}).ok());
+  AwaitForwarded(2);
+  Settle(0, {.status = absl::UnavailableError("away")});
+  Settle(1, {.status = absl::ResourceExhaustedError("full")});
+  auto answers = answers_.Await(2);
+  EXPECT_EQ(answers[0].status, absl::UnavailableError("away"));
+  EXPECT_EQ(answers[0].generation, 0);
+  EXPECT_EQ(answers[1].status, absl::ResourceExhaustedError("full"));
+  // Tried again it counts, as does another way of publishing.
+  ASSERT_TRUE(Submit({Persist(OneRow("h1", "t", 1))}).ok());
+  AwaitForwarded(3);
+  // The store may have done it the first time.
+  Settle(2, {.generation = 1'000'000'020, .duplicate = true});
+  answers = answers_.Await(3);
+  EXPECT_TRUE(answers[2].status.ok());
+  EXPECT_TRUE(answers[2].duplicate);
+  answered_ = 3;
+  EXPECT_TRUE(Answered(OneRow("h1", "t", 1)).duplicate);
+  EXPECT_FALSE(Answered(OneRow("h2", "t", 1)).duplicate);
+  EXPECT_EQ(metrics_.duplicates.Value(), 2);
+  EXPECT_EQ(metrics_.stored.Value(), 1);
+}
+
+TEST_F(CollectorTest, AGenerationEndsWhileAPersistIsUnderWay) {
+  Open();
+  ASSERT_TRUE(Submit({Persist(OneRow("h1", "t", 1))}).ok());
+  AwaitForwarded(1);
+  clock_.Advance(absl::Seconds(30));
+  AwaitSealed(1);
+  // Nobody has published it in the new one; and the old one's end is not the new one's.
+  ASSERT_TRUE(Submit({Persist(OneRow("h1", "t", 2))}).ok());
+  EXPECT_EQ(AwaitForwarded(2)[1].generation, 1'000'000'050);
+  Settle(0, {.status = absl::UnavailableError("away")});
+  answers_.Await(1);
+  answered_ = 1;
+  EXPECT_EQ(Refusal(OneRow("h1", "t", 3)), absl::StatusCode::kUnavailable);
+  Settle(1, {.generation = 1'000'000'050});
+  EXPECT_EQ(answers_.Await(3)[2].generation, 1'000'000'050);
+  answered_ = 3;
+  EXPECT_TRUE(Answered(OneRow("h1", "t", 3)).duplicate);
+}
+
+TEST_F(CollectorTest, WhatWaitsForTheStoreLeavesHalfTheQueueToOthers) {
+  Open({.queued_bytes = 1000});
+  ASSERT_TRUE(Submit({Persist(OneRow("h1", "t", 1))}, 400).ok());
+  AwaitForwarded(1);
+  ASSERT_TRUE(Submit({Persist(OneRow("h2", "t", 1)), OneRow("h2", "u", 1)}, 400).ok());
+  auto answers = answers_.Await(2);
+  EXPECT_EQ(answers[0].status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(answers[0].status.message()), HasSubstr("waits for the store"));
+  EXPECT_TRUE(answers[1].status.ok());
+  // What is larger than that has it alone.
+  Settle(0, {.generation = 1});
+  answers_.Await(3);
+  // The room is given back soon after the answer.
+  while (!Submit({Persist(OneRow("h2", "t", 1))}, 900).ok()) std::this_thread::yield();
+  AwaitForwarded(2);
+  Settle(1, {.generation = 1});
+  answers = answers_.Await(4);
+  EXPECT_TRUE(answers[3].status.ok()) << answers[3].status;
+}
+
+TEST_F(CollectorTest, DrainSealsAtOnceAndWaitsForTheStoresAnswers) {
+  Open();
+  ASSERT_TRUE(Submit({Persist(OneRow("h1", "t", 1)), OneRow("h1", "u", 1)}).ok());
+  AwaitForwarded(1);
+  EXPECT_FALSE(collector_->Drain(absl::InfinitePast()));
+  EXPECT_TRUE(AwaitSealed(1)[0].info.last());
+  Settle(0, {.status = absl::UnavailableError("ingest is stopping")});
+  EXPECT_TRUE(collector_->Drain(absl::InfiniteFuture()));
+  EXPECT_EQ(answers_.Await(2)[0].status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(answers_.Await(2)[1].status.ok());
+}
+
+TEST_F(CollectorTest, CountsUpdatesAndInserts) {
+  Open();
+  collector_->CountReceived(true, 4);
+  collector_->CountReceived(false, 2);
+  collector_->CountUpdateErrors(1);
+  Answered(Update(OneRow("h1", "t", 1)));
+  Answered(Update(OneRow("h1", "t", 1)));
+  Answered(OneRow("h2", "t", 2));
+  Answered(OneRow("h2", "t", 2));
+  auto batch = std::make_unique<TestBatch>(answers_, std::vector{Update(OneRow("h1", "t", 3))});
+  batch->items[0].status = absl::InvalidArgumentError("wrong");
+  ASSERT_TRUE(Submit(std::move(batch)).ok());
+  answers_.Await(5);
+  clock_.Advance(absl::Seconds(30));
+  const v1::IngestCounts counts = AwaitSealed(1)[0].info.counts();
+  EXPECT_EQ(counts.updates_received(), 4);
+  EXPECT_EQ(counts.updates_completed(), 2);
+  EXPECT_EQ(counts.update_errors(), 2);
+  EXPECT_EQ(counts.inserts_received(), 2);
+  EXPECT_EQ(counts.inserts_completed(), 1);
 }
 
 }  // namespace

@@ -2,10 +2,12 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "qasino/v1/snapshot.grpc.pb.h"
 
@@ -68,8 +70,55 @@ class FakeStore::Service final : public v1::SnapshotStore::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status PutStaticTable(grpc::ServerContext* context,
+                              const v1::PutStaticTableRequest* request,
+                              v1::PutStaticTableResponse* response) override {
+    return Keep(context, {.put_static = *request}, [&]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+      response->set_generation(kept_generation_);
+      response->set_revision(1);
+    });
+  }
+
+  grpc::Status PutPersistentTable(grpc::ServerContext* context,
+                                  const v1::PutPersistentTableRequest* request,
+                                  v1::PutPersistentTableResponse* response) override {
+    return Keep(context, {.put_persistent = *request}, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      response->set_generation(std::max(request->generation(), kept_generation_));
+      response->set_duplicate(std::exchange(kept_duplicate_, false));
+    });
+  }
+
+  grpc::Status DropPersistentTable(grpc::ServerContext* context,
+                                   const v1::DropPersistentTableRequest* request,
+                                   v1::DropPersistentTableResponse*) override {
+    return Keep(context, {.drop_persistent = *request}, [] {});
+  }
+
+  grpc::Status Keep(grpc::ServerContext* context, KeptCall call,
+                    absl::FunctionRef<void()> respond) {
+    absl::MutexLock lock(&mutex_);
+    kept_.push_back(std::move(call));
+    while (hold_kept_ && !context->IsCancelled()) {
+      changed_.WaitWithTimeout(&mutex_, absl::Milliseconds(5));
+    }
+    if (context->IsCancelled()) return grpc::Status::CANCELLED;
+    absl::Status status;
+    if (!kept_answers_.empty()) {
+      status = kept_answers_.front();
+      kept_answers_.pop_front();
+    }
+    if (status.ok()) respond();
+    return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
+                        std::string(status.message()));
+  }
+
   absl::Mutex mutex_;
   absl::CondVar changed_;
+  bool hold_kept_ ABSL_GUARDED_BY(mutex_) = false;
+  bool kept_duplicate_ ABSL_GUARDED_BY(mutex_) = false;
+  int64_t kept_generation_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::deque<absl::Status> kept_answers_ ABSL_GUARDED_BY(mutex_);
+  std::vector<KeptCall> kept_ ABSL_GUARDED_BY(mutex_);
   int puts_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t newest_ ABSL_GUARDED_BY(mutex_) = 0;
   bool hold_ ABSL_GUARDED_BY(mutex_) = false;
@@ -94,6 +143,8 @@ std::shared_ptr<grpc::Channel> FakeStore::Channel() const {
 void FakeStore::Leave() {
   Hold(false);
   server_->Shutdown(std::chrono::system_clock::now());
+  // What was held to keep has ended without an answer.
+  HoldKept(false);
   server_.reset();
 }
 
@@ -115,6 +166,37 @@ void FakeStore::Hold(bool hold) {
   absl::MutexLock lock(&service_->mutex_);
   service_->hold_ = hold;
   service_->changed_.SignalAll();
+}
+
+void FakeStore::AnswerNextKept(absl::Status status) {
+  absl::MutexLock lock(&service_->mutex_);
+  service_->kept_answers_.push_back(std::move(status));
+}
+
+void FakeStore::HoldKept(bool hold) {
+  absl::MutexLock lock(&service_->mutex_);
+  service_->hold_kept_ = hold;
+  service_->changed_.SignalAll();
+}
+
+void FakeStore::SetKeptGeneration(int64_t generation) {
+  absl::MutexLock lock(&service_->mutex_);
+  service_->kept_generation_ = generation;
+}
+
+void FakeStore::AnswerNextKeptAsDuplicate() {
+  absl::MutexLock lock(&service_->mutex_);
+  service_->kept_duplicate_ = true;
+}
+
+std::vector<KeptCall> FakeStore::AwaitKept(size_t count) {
+  Service& service = *service_;
+  absl::MutexLock lock(&service.mutex_);
+  const auto enough = [&]() ABSL_SHARED_LOCKS_REQUIRED(service.mutex_) {
+    return service.kept_.size() >= count;
+  };
+  service.mutex_.Await(absl::Condition(&enough));
+  return service.kept_;
 }
 
 void FakeStore::SetNewest(int64_t generation) {

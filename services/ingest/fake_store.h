@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,13 @@ struct StoredShard {
   std::string bytes;
 };
 
+// What a FakeStore was asked to keep, or to drop: one of the three is set.
+struct KeptCall {
+  std::optional<v1::PutStaticTableRequest> put_static;
+  std::optional<v1::PutPersistentTableRequest> put_persistent;
+  std::optional<v1::DropPersistentTableRequest> drop_persistent;
+};
+
 // A store for tests, behind a real port: it takes shards, answers what it is told to, and can
 // go away and come back. Thread-safe.
 class FakeStore {
@@ -44,6 +52,17 @@ class FakeStore {
   void AnswerNext(absl::Status status);
   // Puts wait until this is undone.
   void Hold(bool hold);
+
+  // The same for what it is to keep: puts of static and persistent tables, and drops. It keeps
+  // nothing, and answers puts with the generation of SetKeptGeneration, if that is later than
+  // theirs.
+  void AnswerNextKept(absl::Status status);
+  void HoldKept(bool hold);
+  void SetKeptGeneration(int64_t generation);
+  // The next put of a persistent table is answered as one that was there.
+  void AnswerNextKeptAsDuplicate();
+  // Waits until so many such calls have come, and returns them in the order of their arrival.
+  std::vector<KeptCall> AwaitKept(size_t count);
 
   // What it tells of its newest manifest: 0, the empty snapshot, to begin with.
   void SetNewest(int64_t generation);
