@@ -12,27 +12,12 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "qasino/v1/snapshot.pb.h"
-#include "services/sqlite/database.h"
 #include "services/store/file_system.h"
 #include "services/store/journal_record.pb.h"
+#include "services/store/kept_limits.h"
+#include "services/store/kept_shard.h"
 
 namespace qasino::store {
-
-struct KeptLimits {
-  // Of all static tables, and of all persistent ones; as they lie in memory.
-  int64_t max_static_bytes = 256 << 20;
-  int64_t max_persistent_bytes = int64_t{1} << 30;
-  // Of each sort: tables, and pairs of table and identity.
-  int64_t max_tables = 10'000;
-  int64_t max_pairs = 1'000'000;
-  int64_t max_columns = 2'000;
-};
-
-// A shard that the store makes: its info is complete.
-struct KeptShard {
-  v1::ShardInfo info;
-  std::shared_ptr<const sqlite::Image> bytes;
-};
 
 // A table name in lower case, and an identity.
 using Pair = std::pair<std::string, std::string>;
@@ -66,7 +51,8 @@ class KeptTables {
   // One change, and what became of it.
   struct Change {
     // Exactly one of the four changes is set; its message was validated
-    // (services/names, and as ValidatePublish does).
+    // (services/names, and as ValidatePublish does). Its time is now when it has none; the
+    // rest is filled in.
     JournalRecord record;
     absl::Status status;
     // Of put_persistent: it was put for this generation already.
@@ -109,7 +95,7 @@ class KeptTables {
   Size size() const;
 
  private:
-  struct State;
+  class State;
   explicit KeptTables(std::unique_ptr<State> state);
   const std::unique_ptr<State> state_;
 };

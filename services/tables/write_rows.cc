@@ -16,7 +16,6 @@ using sqlite::Database;
 using sqlite::QuoteName;
 using sqlite::Statement;
 
-constexpr std::string_view kKeyIndex = "qasino_server_key_";
 // More make the index larger and hardly ever better at finding a row.
 constexpr size_t kMostIndexedKeys = 8;
 
@@ -121,7 +120,8 @@ absl::StatusOr<std::vector<Key>> FindKeys(
 absl::Status IndexKeys(Database& database, std::string_view name, const v1::Table& table,
                        const std::vector<Key>& keys) {
   // No name has a dot, so different keys of different tables have different names.
-  std::string index = fmt::format("{}{}", kKeyIndex, absl::AsciiStrToLower(std::string(name)));
+  std::string index =
+      fmt::format("{}{}", kKeyIndexPrefix, absl::AsciiStrToLower(std::string(name)));
   std::string columns;
   for (size_t i = 0; i < std::min(keys.size(), kMostIndexedKeys); ++i) {
     const std::string& column = table.columns(keys[i].published).name();
@@ -137,7 +137,7 @@ absl::Status IndexKeys(Database& database, std::string_view name, const v1::Tabl
     if (!row.ok()) return TableError(row.status(), name);
     if (!*row) break;
     if (list->Text(1) == index) return absl::OkStatus();
-    if (list->Text(1).starts_with(kKeyIndex)) ++others;
+    if (list->Text(1).starts_with(kKeyIndexPrefix)) ++others;
   }
   if (others >= kMostKeyIndexes) {
     return absl::ResourceExhaustedError(
@@ -264,6 +264,20 @@ int64_t RowCount(const v1::Table& table) {
     default:
       return 0;
   }
+}
+
+int64_t MostBytes(const v1::Table& table, int64_t columns) {
+  const int64_t rows = RowCount(table);
+  // A row has its place in a page, and in its header about a byte for each column.
+  int64_t bytes = rows * (2 * columns + 24);
+  for (const v1::Column& column : table.columns()) {
+    // An integer, a real or a NULL takes at most 8 bytes.
+    bytes += 8 * rows;
+    for (const std::string& text : column.texts()) bytes += static_cast<int64_t>(text.size());
+    for (const std::string& blob : column.blobs()) bytes += static_cast<int64_t>(blob.size());
+  }
+  // Half as much again, for pages that rows do not fill.
+  return bytes + bytes / 2;
 }
 
 absl::Status InsertRows(Database& database, std::string_view name, const v1::Table& table,

@@ -41,6 +41,10 @@ class CellReader {
 // Rows of a table that is valid.
 int64_t RowCount(const v1::Table& table);
 
+// What the rows take at the most in a table of an SQLite database that has `columns` columns;
+// indexes not counted.
+int64_t MostBytes(const v1::Table& table, int64_t columns);
+
 // A column that the table has besides those published, and its value in rows that are
 // written. No name: there is none.
 struct ExtraColumn {
@@ -57,12 +61,13 @@ absl::Status InsertRows(sqlite::Database& database, std::string_view name, const
 // there are none, it is inserted. No keys: all columns of `table`. Keys are columns of
 // `table`, without case.
 //
-// It makes an index for the keys, named qasino_server_key_… and the keys' own, which stays;
+// It makes an index for the keys, named kKeyIndexPrefix and the keys' own, which stays;
 // RESOURCE_EXHAUSTED when the table has kMostKeyIndexes others.
 struct UpdateEffect {
   int64_t rows_added = 0;
   int64_t rows_changed = 0;
 };
+inline constexpr std::string_view kKeyIndexPrefix = "qasino_server_key_";
 inline constexpr int kMostKeyIndexes = 4;
 absl::StatusOr<UpdateEffect> UpdateRows(sqlite::Database& database, std::string_view name,
                                         const v1::Table& table,
