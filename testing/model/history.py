@@ -158,7 +158,10 @@ class Generator:
             for name, weights in self._tables:
                 events += self._publishes(second, name, weights)
             events += self._drops(second)
-        events += self._stops()
+        stops = self._stops()
+        for stop in stops:
+            events += self._around(stop)
+        events += stops
         events.sort(key=lambda event: event.at)
         return History(self._generations, tuple(events))
 
@@ -168,15 +171,19 @@ class Generator:
             return round(second + self._random.uniform(-0.03, 0.03), 4) if second else 0.0
         return round(second + self._random.random(), 4)
 
+    @staticmethod
+    def _identities(table):
+        """Those that publish a table: few, so that they meet themselves again."""
+        if table == "plain_1":
+            return IDENTITIES
+        return [IDENTITIES[(7 * len(table) + offset) % len(IDENTITIES)]
+                for offset in (0, 1, 3, 6)]
+
     def _publishes(self, second, table, weights):
         r = self._random
         if r.random() < 0.15:
             return []  # Nobody publishes it in this second.
-        # Few identities a table make that they meet again.
-        identities = [IDENTITIES[(7 * len(table) + offset) % len(IDENTITIES)]
-                      for offset in (0, 1, 3, 6)]
-        if table.startswith("plain_1"):
-            identities = IDENTITIES
+        identities = self._identities(table)
         events = []
         for _ in range(r.choice((1, 1, 2, 3, 4))):
             sort = r.choices(list(weights), list(weights.values()))[0]
@@ -253,10 +260,21 @@ class Generator:
         weights = dict(self._tables)[table]
         if STATIC in weights and (len(weights) == 1 or r.random() < 0.5):
             return [DropStatic(self._at(second), table)]
-        identities = [IDENTITIES[(7 * len(table) + offset) % len(IDENTITIES)]
-                      for offset in (0, 1, 3, 6)]
-        return [DropPersistent(self._at(second), table, r.choice(identities),
+        return [DropPersistent(self._at(second), table, r.choice(self._identities(table)),
                                r.choice((0, 0, 1, 2)))]
+
+    def _around(self, stop):
+        """The same identities publish the same tables shortly before and after the end of a
+        process, mostly in one generation."""
+        r = self._random
+        events = []
+        for _ in range(3):
+            table, weights = r.choice(self._tables)
+            identity = r.choice(self._identities(table))
+            for at in (stop.at - r.uniform(0, 0.2), stop.at + stop.down + r.uniform(0.1, 0.6)):
+                sort = r.choices(list(weights), list(weights.values()))[0]
+                events.append(self._publish(round(max(0.0, at), 4), identity, table, sort))
+        return events
 
     def _stops(self):
         """Each program lives some seconds between two ends; the store's are rarer, because

@@ -24,6 +24,8 @@ import time
 from testing.model import history, runner, shrink
 
 MODES = ("processes", "standalone")
+# Events of a short history that are printed; one of more is in the folder of --keep.
+_MOST_SHOWN = 60
 
 
 def _report(run, recorded, verdict):
@@ -111,7 +113,11 @@ class _Check:
             to_run, offset=mismatch.generation - began if mismatch.generation else None,
             table=mismatch.table or None)
         print(f"after {shrinker.runs} runs {len(short.events)} of {len(to_run.events)} events "
-              f"are left. SHORT HISTORY:\n{history.to_json(short)}MISMATCH {seen[0]}")
+              f"are left:")
+        if len(short.events) <= _MOST_SHOWN:
+            print(f"SHORT HISTORY:\n{history.to_json(short)}MISMATCH {seen[0]}")
+        else:
+            print(f"too many to show. MISMATCH {seen[0]}")
         if self._options.keep:
             path = os.path.join(self._options.keep, "short_history.json")
             with open(path, "w", encoding="utf-8") as file:

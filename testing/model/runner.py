@@ -3,7 +3,6 @@
 import collections
 import contextlib
 import copy
-import os
 import threading
 import time
 
@@ -122,14 +121,15 @@ class Runner:
 
     def run(self, progress=None):
         """Runs it to its end, or until the model sees a mismatch; (recording, verdict)."""
+        before = time.time()
         self._system = start(self._mode, self._directory)
         try:
             with system.kept(self._system):
-                return self._run(progress)
+                return self._run(before, progress)
         finally:
             self._end.set()
 
-    def _run(self, progress):
+    def _run(self, before, progress):
         for program in self._system.programs:
             ingest = next((number for number, each in enumerate(self._system.ingests)
                            if each is program), None)
@@ -138,8 +138,7 @@ class Runner:
                 self._recording.ingest_lives[ingest] = server.lives
             if program is self._system.store:
                 self._recording.store_lives = server.lives
-            # It runs already; that was after its folder was made.
-            server.came_up(os.stat(self._directory).st_ctime)
+            server.came_up(before)
         # Generations begin at whole seconds.
         self.began = float(int(time.time()) + 1)
         watching = [threading.Thread(target=target, daemon=True)
