@@ -37,6 +37,8 @@ struct Limits {
   // Room is taken before a message is parsed, so that the sum of what is parsed is never more;
   // only a message that is larger than the whole queue has it alone. Where there is no room a
   // Publish is refused, and a PublishStream keeps its message as it came and reads no further.
+  // What waits for the store's answer has at most half of it; past that, publishes with
+  // `persist` or `static` are refused.
   int64_t queued_bytes = 256 << 20;
   int64_t queued_publishes = 1'000'000;
   // PublishStreams open at a time. Each has one message in memory, as it came or half of it, for

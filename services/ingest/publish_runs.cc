@@ -67,7 +67,8 @@ bool PublishRuns::Add(uint32_t table, std::optional<uint32_t> known, const std::
 absl::Status PublishRuns::Write(sqlite::Database& database, TableName table_name) {
   if (written_ == runs_.size() && rewrite_.empty()) return absl::OkStatus();
   absl::StatusOr<sqlite::Statement> insert = database.Prepare(
-      "INSERT OR REPLACE INTO qasino_server_publishes"
+      std::string(rewrite_.empty() ? "INSERT" : "INSERT OR REPLACE") +
+      " INTO qasino_server_publishes"
       "(_rowid_, tablename, identity, first_rowid, nr_rows, nr_updates, last_update_epoch) "
       "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)");
   if (!insert.ok()) return insert.status();

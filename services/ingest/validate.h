@@ -7,6 +7,7 @@
 #include "qasino/v1/ingest.pb.h"
 #include "services/ingest/limits.h"
 #include "services/names/names.h"
+#include "services/tables/write_rows.h"
 
 // What a publish must be before it comes near a shard. Pure functions; any thread. They read
 // a message of any content in time linear in its size, and the messages of their errors are
@@ -17,7 +18,7 @@ namespace qasino::ingest {
 using names::IsName;
 using names::Quoted;
 using names::ValidateIdentity;
-using names::ValidateTableName;
+using tables::RowCount;
 
 // OK when the publish can be stored as it is: then its names are names, its columns have
 // types and are equally long, every cell is there, and its options go together. `bytes` is
@@ -25,9 +26,6 @@ using names::ValidateTableName;
 // limit.
 absl::Status ValidatePublish(const v1::PublishRequest& publish, int64_t bytes,
                              const Limits& limits);
-
-// Rows of a table that passed ValidatePublish.
-int64_t RowCount(const v1::Table& table);
 
 }  // namespace qasino::ingest
 
