@@ -22,6 +22,14 @@ v1::ColumnType DeclaredType(const char* declared) {
   return v1::COLUMN_TYPE_UNSPECIFIED;
 }
 
+// Whether SQLite takes it. It would bind NULL in the place of a longer one.
+absl::Status CheckLength(const v1::Value& value) {
+  const size_t size = std::max(value.text().size(), value.blob().size());
+  if (size <= static_cast<size_t>(kMaxValueBytes)) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      fmt::format("a parameter has {} bytes; the limit is {} MiB", size, kMaxValueBytes >> 20));
+}
+
 // The bytes that are bound belong to `value`.
 void BindValue(sqlite::Statement& statement, int parameter, const v1::Value& value) {
   switch (value.kind_case()) {
@@ -44,12 +52,11 @@ void BindValue(sqlite::Statement& statement, int parameter, const v1::Value& val
 
 }  // namespace
 
-Cursor::Cursor(Snapshot::Connection connection, CursorOptions options,
-               const std::atomic<bool>* cancelled)
+Cursor::Cursor(Snapshot::Connection connection, CursorOptions options, Cancellation* cancellation)
     : options_(std::move(options)),
       connection_(std::move(connection)),
       guard_(connection_.sandbox(), options_.deadline, options_.deadline_words,
-             options_.memory_bytes, options_.memory_pool, cancelled) {}
+             options_.memory_bytes, options_.memory_pool, cancellation) {}
 
 Cursor::~Cursor() {
   QueryGuard::Scope running(guard_);
@@ -59,8 +66,9 @@ Cursor::~Cursor() {
 absl::StatusOr<std::unique_ptr<Cursor>> Cursor::Open(Snapshot::Connection connection,
                                                      const v1::QueryRequest& request,
                                                      CursorOptions options,
-                                                     const std::atomic<bool>* cancelled) {
-  std::unique_ptr<Cursor> cursor(new Cursor(std::move(connection), std::move(options), cancelled));
+                                                     Cancellation* cancellation) {
+  std::unique_ptr<Cursor> cursor(
+      new Cursor(std::move(connection), std::move(options), cancellation));
   QueryGuard::Scope running(cursor->guard_);
   absl::Status status = cursor->guard_.Check();
   if (status.ok()) status = cursor->Prepare(request);
@@ -99,6 +107,7 @@ absl::Status Cursor::Bind(const v1::QueryRequest& request) {
   *request_.mutable_parameters() = request.parameters();
   *request_.mutable_named_parameters() = request.named_parameters();
   for (int i = 0; i < request_.parameters_size(); ++i) {
+    if (absl::Status status = CheckLength(request_.parameters(i)); !status.ok()) return status;
     BindValue(statement_, i + 1, request_.parameters(i));
   }
   for (const auto& [name, value] : request_.named_parameters()) {
@@ -108,6 +117,7 @@ absl::Status Cursor::Bind(const v1::QueryRequest& request) {
           fmt::format("the statement has no parameter '{}' (names begin with ':', '@' or '$')",
                       name.substr(0, 128)));
     }
+    if (absl::Status status = CheckLength(value); !status.ok()) return status;
     BindValue(statement_, parameter, value);
   }
   return absl::OkStatus();

@@ -1,7 +1,6 @@
 #ifndef QASINO_SERVICES_QUERY_CURSOR_H_
 #define QASINO_SERVICES_QUERY_CURSOR_H_
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -38,16 +37,15 @@ struct CursorOptions {
 // One statement being run on a snapshot, read a message at a time. It holds the snapshot
 // until it is destroyed. Used by one thread at a time, which may be another for each call.
 //
-//   auto cursor = Cursor::Open(connection, request, options, &cancelled);
+//   auto cursor = Cursor::Open(connection, request, options, &cancellation);
 //   while (!(*cursor)->done()) { status = (*cursor)->Next(response); … send … }
 class Cursor {
  public:
-  // Prepares and binds. `cancelled` may be set by any thread, stops the statement, and
-  // must outlive the cursor. Errors are those of the Query RPC.
+  // Prepares and binds. `cancellation` outlives the cursor. Errors are those of the Query RPC.
   static absl::StatusOr<std::unique_ptr<Cursor>> Open(Snapshot::Connection connection,
                                                       const v1::QueryRequest& request,
                                                       CursorOptions options,
-                                                      const std::atomic<bool>* cancelled);
+                                                      Cancellation* cancellation);
   ~Cursor();
   Cursor(const Cursor&) = delete;
   Cursor& operator=(const Cursor&) = delete;
@@ -62,8 +60,7 @@ class Cursor {
   uint64_t rows() const { return rows_; }
 
  private:
-  Cursor(Snapshot::Connection connection, CursorOptions options,
-         const std::atomic<bool>* cancelled);
+  Cursor(Snapshot::Connection connection, CursorOptions options, Cancellation* cancellation);
 
   absl::Status Prepare(const v1::QueryRequest& request);
   absl::Status Bind(const v1::QueryRequest& request);

@@ -34,10 +34,12 @@ class CursorTest : public testing::Test {
     v1::QuerySummary summary;
   };
 
-  Answer Run(const v1::QueryRequest& request, CursorOptions options = {}) {
+  Answer Run(const v1::QueryRequest& request, CursorOptions options = {},
+             Cancellation* cancellation = nullptr) {
+    Cancellation own;
     Answer answer;
-    absl::StatusOr<std::unique_ptr<Cursor>> cursor =
-        Cursor::Open(*snapshot_->Connect(), request, options, &cancelled_);
+    absl::StatusOr<std::unique_ptr<Cursor>> cursor = Cursor::Open(
+        *snapshot_->Connect(), request, options, cancellation != nullptr ? cancellation : &own);
     answer.status = cursor.status();
     while (answer.status.ok() && !(*cursor)->done()) {
       v1::QueryResponse response;
@@ -51,14 +53,14 @@ class CursorTest : public testing::Test {
     return answer;
   }
 
-  Answer Run(const std::string& sql, CursorOptions options = {}) {
+  Answer Run(const std::string& sql, CursorOptions options = {},
+             Cancellation* cancellation = nullptr) {
     v1::QueryRequest request;
     request.set_sql(sql);
-    return Run(request, options);
+    return Run(request, options, cancellation);
   }
 
   std::shared_ptr<const Snapshot> snapshot_;
-  std::atomic<bool> cancelled_ = false;
 };
 
 TEST_F(CursorTest, SmallAnswersAreOneMessage) {
@@ -125,9 +127,11 @@ TEST_F(CursorTest, TimeAndMemoryAreBounded) {
 }
 
 TEST_F(CursorTest, CancellingStopsTheStatement) {
-  std::thread canceller([this] { cancelled_ = true; });
+  Cancellation cancellation;
+  std::thread canceller([&cancellation] { cancellation.Cancel(); });
   const Answer answer =
-      Run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n");
+      Run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+          {}, &cancellation);
   EXPECT_EQ(answer.status.code(), absl::StatusCode::kCancelled);
   canceller.join();
 }
@@ -174,10 +178,55 @@ TEST_F(CursorTest, ARowOfManyLargeParametersIsRefused) {
   std::string sql = "SELECT ?1";
   for (int i = 0; i < 500; ++i) sql += ",?1";
   request.set_sql(sql);
-  request.add_parameters()->set_blob(std::string(20 << 20, 'x'));
+  request.add_parameters()->set_blob(std::string(10 << 20, 'x'));
   const Answer answer = Run(request);
   EXPECT_EQ(answer.status.code(), absl::StatusCode::kResourceExhausted) << answer.status;
   EXPECT_EQ(answer.rows, 0u);
+}
+
+TEST_F(CursorTest, AParameterThatIsTooLongIsRefused) {
+  v1::QueryRequest request;
+  request.set_sql("SELECT ?1");
+  request.add_parameters()->set_text(std::string(kMaxValueBytes + 1, 'x'));
+  EXPECT_EQ(Run(request).status,
+            absl::ResourceExhaustedError("a parameter has 16777217 bytes; the limit is 16 MiB"));
+  request.clear_parameters();
+  (*request.mutable_named_parameters())["?1"].set_blob(std::string(kMaxValueBytes + 1, 'x'));
+  EXPECT_EQ(Run(request).status.code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(CursorTest, WhatSqliteDoesNotInterruptEndsToo) {
+  // Preparing it takes minutes: each expression has the one before twice.
+  std::string doubling = "WITH a0 AS (SELECT 1 x)";
+  for (int i = 1; i < 28; ++i) {
+    doubling += fmt::format(",a{0} AS (SELECT * FROM a{1} UNION ALL SELECT * FROM a{1})", i, i - 1);
+  }
+  doubling += " SELECT * FROM a27";
+  for (const std::string& sql :
+       {doubling,
+        // One step of a function each.
+        std::string("SELECT printf(replace(hex(zeroblob(16000)), '00', '%!.3000000f'))"),
+        std::string("SELECT x LIKE '%' || substr(x, 1, 49000) || '1' FROM "
+                    "(SELECT hex(zeroblob(6000000)) x)")}) {
+    const Answer late = Run(sql, {.deadline = absl::Now() + absl::Milliseconds(50),
+                                  .deadline_words = "50ms (--x)",
+                                  .memory_bytes = int64_t{1} << 40});
+    EXPECT_EQ(late.status, absl::DeadlineExceededError("the query ran longer than 50ms (--x)"));
+    Cancellation cancellation;
+    std::thread canceller([&cancellation] { cancellation.Cancel(); });
+    const Answer cancelled = Run(sql, {.memory_bytes = int64_t{1} << 40}, &cancellation);
+    EXPECT_EQ(cancelled.status.code(), absl::StatusCode::kCancelled) << cancelled.status;
+    canceller.join();
+    EXPECT_EQ(Run("SELECT * FROM t").rows, 5000u);
+  }
+}
+
+TEST_F(CursorTest, ACancellingThatComesLateStopsNoOther) {
+  Cancellation cancellation;
+  EXPECT_TRUE(Run("SELECT 1", {}, &cancellation).status.ok());
+  // The connection waits for the next query now.
+  cancellation.Cancel();
+  EXPECT_EQ(Run("SELECT * FROM t").rows, 5000u);
 }
 
 TEST_F(CursorTest, ARowThatMemoryDoesNotSufficeForIsNotSentInPart) {

@@ -56,7 +56,7 @@ absl::Status QueryCall::Fill(v1::QueryResponse& response) {
     absl::StatusOr<Snapshot::Connection> connection = (*snapshot)->Connect();
     if (!connection.ok()) return connection.status();
     absl::StatusOr<std::unique_ptr<Cursor>> cursor =
-        Cursor::Open(*std::move(connection), request_, environment_.limits, &cancelled_);
+        Cursor::Open(*std::move(connection), request_, environment_.limits, &cancellation_);
     if (!cursor.ok()) return cursor.status();
     cursor_ = *std::move(cursor);
   }
@@ -149,8 +149,8 @@ void QueryCall::OnWriteDone(bool ok) {
     writing_ = false;
     outgoing_.Clear();
     if (!ok) {
-      // The client is gone. A worker sees `cancelled_` and ends by itself.
-      cancelled_.store(true);
+      // The client is gone. A worker is stopped and ends by itself.
+      cancellation_.Cancel();
       waiting_.clear();
     }
     if (!working_ && !ended_) {
@@ -172,13 +172,17 @@ bool QueryCall::IsStuck(absl::Time now) const {
   return writing_ && !working_ && !finishing_ && now > environment_.limits.deadline;
 }
 
+void QueryCall::InterruptOverdue(absl::Time now) {
+  if (now > environment_.limits.deadline) cancellation_.Interrupt();
+}
+
 void QueryCall::CancelFromOutside() {
   {
     absl::MutexLock lock(&mutex_);
     if (finishing_) return;
     ++holds_;
   }
-  cancelled_.store(true);
+  cancellation_.Cancel();
   context_->TryCancel();
   Step step;
   grpc::Status end;
@@ -191,7 +195,7 @@ void QueryCall::CancelFromOutside() {
   Do(step, std::move(end));
 }
 
-void QueryCall::OnCancel() { cancelled_.store(true); }
+void QueryCall::OnCancel() { cancellation_.Cancel(); }
 
 void QueryCall::OnDone() {
   QueryOutcome outcome;

@@ -3,7 +3,6 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -17,6 +16,7 @@
 #include "absl/time/time.h"
 #include "qasino/v1/query.pb.h"
 #include "services/query/cursor.h"
+#include "services/query/sandbox.h"
 #include "services/query/snapshot.h"
 
 namespace qasino::query {
@@ -59,6 +59,9 @@ class QueryCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   void Start(const grpc::ByteBuffer& request);
   void Refuse(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Stops its statement when that is over its time and has not seen it.
+  void InterruptOverdue(absl::Time now);
+
   // Cancels the call from outside: its client stops reading and its time is over, or the
   // server stops. Any thread; no effect on a call that is ending.
   void CancelFromOutside() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -86,7 +89,7 @@ class QueryCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   grpc::CallbackServerContext* const context_;
   const Environment environment_;
 
-  std::atomic<bool> cancelled_ = false;
+  Cancellation cancellation_;
 
   // The worker's; there is at most one. The message is kept for its memory.
   v1::QueryRequest request_;

@@ -29,6 +29,9 @@
 namespace qasino::query {
 namespace {
 
+// Queries that run for long have a thread each, besides --query-threads for the others.
+constexpr int64_t kMostLongQueries = 1024;
+
 // How often calls whose client no longer reads are looked for.
 constexpr absl::Duration kStuckCheck = absl::Milliseconds(250);
 
@@ -126,7 +129,8 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
         timeout_words_(fmt::format("{} (--query-timeout)", absl::FormatDuration(options.timeout))),
         metrics_(registry),
         memory_(options.max_total_query_memory),
-        pool_("query", static_cast<int>(options.threads), static_cast<size_t>(options.max_queries)),
+        pool_("query", static_cast<int>(options.threads), static_cast<size_t>(options.max_queries),
+              {.most = static_cast<int>(std::min(options.max_queries, kMostLongQueries))}),
         watcher_(std::move(store), WatcherOptions()),
         janitor_([this] { EndStuckCalls(); }) {}
 
@@ -274,6 +278,7 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
       }
       const absl::Time now = absl::Now();
       for (const std::shared_ptr<QueryCall>& call : calls) {
+        call->InterruptOverdue(now);
         if (call->IsStuck(now)) call->CancelFromOutside();
       }
     }

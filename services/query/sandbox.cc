@@ -12,7 +12,9 @@
 namespace qasino::query {
 namespace {
 
-constexpr int kStepsBetweenChecks = 1000;
+// Some microseconds; and how many of these looks there are between two at the clock.
+constexpr int kStepsBetweenLooks = 100;
+constexpr uint32_t kLooksPerClock = 4;
 
 // PRAGMAs that only tell something.
 bool IsHarmlessPragma(const char* name) {
@@ -110,7 +112,7 @@ void SetLimits(sqlite3* database) {
 Sandbox::Sandbox(sqlite::Database database) : database_(std::move(database)) {
   SetLimits(database_.get());
   static_cast<void>(database_.Prepare(kTableValuedFunctions));
-  static_cast<void>(UseLinearFunctions(database_.get()));
+  static_cast<void>(UseLinearFunctions(database_.get(), &stop_));
   sqlite3_set_authorizer(database_.get(), &Sandbox::Authorize, this);
 }
 
@@ -159,28 +161,54 @@ absl::StatusOr<sqlite::Statement> Sandbox::Prepare(std::string_view sql) {
   return statement;
 }
 
+void Cancellation::Cancel() {
+  cancelled_.store(true);
+  Interrupt();
+}
+
+void Cancellation::Interrupt() {
+  absl::MutexLock lock(&mutex_);
+  if (running_ != nullptr) running_->Interrupt();
+}
+
+void Cancellation::Watch(sqlite::Database* running) {
+  absl::MutexLock lock(&mutex_);
+  running_ = running;
+}
+
 QueryGuard::QueryGuard(Sandbox& sandbox, absl::Time deadline, std::string deadline_words,
-                       int64_t memory_bytes, sqlite::MemoryPool* pool,
-                       const std::atomic<bool>* cancelled)
+                       int64_t memory_bytes, sqlite::MemoryPool* pool, Cancellation* cancellation)
     : sandbox_(sandbox),
       deadline_(deadline),
       deadline_words_(std::move(deadline_words)),
-      cancelled_(cancelled),
+      cancellation_(cancellation),
       budget_(memory_bytes, pool) {
-  sqlite3_progress_handler(sandbox_.database().get(), kStepsBetweenChecks, &QueryGuard::Progress,
+  sqlite3_progress_handler(sandbox_.database().get(), kStepsBetweenLooks, &QueryGuard::Progress,
                            this);
+  sandbox_.stop_ = {&QueryGuard::Stopped, this};
+  budget_.StopWhen(&QueryGuard::Stopped, this);
+  cancellation_->Watch(&sandbox_.database());
 }
 
 QueryGuard::~QueryGuard() {
+  cancellation_->Watch(nullptr);
+  sandbox_.stop_ = {};
   sqlite3_progress_handler(sandbox_.database().get(), 0, nullptr, nullptr);
 }
 
+bool QueryGuard::Stopped(void* guard) {
+  const QueryGuard& self = *static_cast<QueryGuard*>(guard);
+  return self.cancellation_->cancelled() || absl::Now() > self.deadline_;
+}
+
 int QueryGuard::Progress(void* guard) {
-  return static_cast<QueryGuard*>(guard)->Check().ok() ? 0 : 1;
+  QueryGuard& self = *static_cast<QueryGuard*>(guard);
+  if (self.cancellation_->cancelled()) return 1;
+  return ++self.looks_ % kLooksPerClock == 0 && absl::Now() > self.deadline_ ? 1 : 0;
 }
 
 absl::Status QueryGuard::Check() const {
-  if (cancelled_->load(std::memory_order_relaxed)) {
+  if (cancellation_->cancelled()) {
     return absl::CancelledError("the query was cancelled");
   }
   if (absl::Now() > deadline_) {
@@ -191,7 +219,7 @@ absl::Status QueryGuard::Check() const {
 }
 
 absl::Status QueryGuard::Explain(const absl::Status& status) const {
-  if (status.code() == absl::StatusCode::kCancelled) {
+  if (status.code() == absl::StatusCode::kCancelled || budget_.stopped()) {
     absl::Status reason = Check();
     return reason.ok() ? status : reason;
   }
@@ -204,6 +232,10 @@ absl::Status QueryGuard::Explain(const absl::Status& status) const {
   if (budget_.exceeded()) {
     return absl::ResourceExhaustedError(fmt::format(
         "the query needs more memory than {} MiB (--max-query-memory)", budget_.limit() >> 20));
+  }
+  if (status.message() == "LIKE or GLOB pattern too complex") {
+    return absl::ResourceExhaustedError(fmt::format(
+        "LIKE or GLOB pattern too complex: a pattern has at most {} bytes", kMaxPatternBytes));
   }
   if (status.code() == absl::StatusCode::kResourceExhausted &&
       status.message() == "string or blob too big") {

@@ -2,28 +2,43 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <cstddef>
-#include <string>
-#include <string_view>
+#include <iterator>
 #include <utility>
 
 namespace qasino::server {
+namespace {
 
-WorkerPool::WorkerPool(std::string_view name, int threads, size_t queue_limit)
-    : name_(name), queue_limit_(queue_limit) {
-  const int count = std::max(threads, 1);
-  threads_.reserve(static_cast<size_t>(count));
-  for (int i = 0; i < count; ++i) threads_.emplace_back([this] { Work(); });
+// The least that the system's scheduler knows. A thread cannot have it back higher without a
+// privilege, which is why it ends.
+constexpr int kLowestPriority = 19;
+// A task is long so much sooner while others wait, and is looked for so often.
+constexpr int kSoonerWhileOthersWait = 5;
+
+}  // namespace
+
+WorkerPool::WorkerPool(std::string_view name, int threads, size_t queue_limit, LongTasks long_tasks)
+    : name_(name), queue_limit_(queue_limit), long_tasks_(long_tasks) {
+  {
+    absl::MutexLock lock(&mutex_);
+    for (int i = 0; i < std::max(threads, 1); ++i) Start();
+  }
+  if (long_tasks_.most > 0) watcher_ = std::thread([this] { WatchLongTasks(); });
 }
 
 WorkerPool::~WorkerPool() {
+  std::vector<std::thread> ended;
   {
     absl::MutexLock lock(&mutex_);
     ending_ = true;
+    mutex_.Await(absl::Condition(this, &WorkerPool::IsEmpty));
+    ended = std::move(ended_);
   }
-  for (std::thread& thread : threads_) thread.join();
+  for (std::thread& thread : ended) thread.join();
+  if (watcher_.joinable()) watcher_.join();
 }
 
 absl::Status WorkerPool::Submit(Task task) {
@@ -36,19 +51,57 @@ absl::Status WorkerPool::Submit(Task task) {
   return absl::OkStatus();
 }
 
-void WorkerPool::Work() {
+void WorkerPool::Start() {
+  const auto self = workers_.emplace(workers_.end());
+  self->thread = std::thread([this, self] { Work(self); });
+}
+
+void WorkerPool::Work(std::list<Worker>::iterator self) {
   pthread_setname_np(pthread_self(), name_.substr(0, 15).c_str());
-  while (true) {
-    Task task;
-    {
-      absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(this, &WorkerPool::HasNews));
-      if (queue_.empty()) return;
-      task = std::move(queue_.front());
-      queue_.pop_front();
-    }
+  mutex_.Lock();
+  self->id = gettid();
+  while (!self->is_long) {
+    mutex_.Await(absl::Condition(this, &WorkerPool::HasNews));
+    if (queue_.empty()) break;
+    Task task = std::move(queue_.front());
+    queue_.pop_front();
+    self->began = absl::Now();
+    ++running_;
+    mutex_.Unlock();
     std::move(task)();
+    task = nullptr;
+    mutex_.Lock();
+    self->began = absl::InfiniteFuture();
+    --(self->is_long ? long_ : running_);
   }
+  ended_.push_back(std::move(self->thread));
+  workers_.erase(self);
+  mutex_.Unlock();
+}
+
+void WorkerPool::WatchLongTasks() {
+  const absl::Duration sooner = long_tasks_.after / kSoonerWhileOthersWait;
+  mutex_.Lock();
+  for (;;) {
+    mutex_.Await(absl::Condition(this, &WorkerPool::IsBusy));
+    if (mutex_.AwaitWithTimeout(absl::Condition(&ending_), sooner)) break;
+    const absl::Time before = absl::Now() - (queue_.empty() ? long_tasks_.after : sooner);
+    // Those started here stand at the end and are idle.
+    for (Worker& worker : workers_) {
+      if (long_ >= long_tasks_.most) break;
+      if (worker.is_long || worker.began > before) continue;
+      worker.is_long = true;
+      ++long_;
+      --running_;
+      setpriority(PRIO_PROCESS, static_cast<id_t>(worker.id), kLowestPriority);
+      Start();
+    }
+    std::vector<std::thread> ended = std::exchange(ended_, {});
+    mutex_.Unlock();
+    for (std::thread& thread : ended) thread.join();
+    mutex_.Lock();
+  }
+  mutex_.Unlock();
 }
 
 }  // namespace qasino::server

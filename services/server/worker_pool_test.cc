@@ -2,10 +2,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/notification.h"
@@ -59,6 +63,72 @@ TEST(WorkerPoolTest, AFullQueueRefusesAndDestroysTheTask) {
   EXPECT_EQ(std::string(status.message()), "the queue 'query' is full: 2 tasks wait already");
   EXPECT_EQ(watched.use_count(), 1);
   go_on.Notify();
+}
+
+TEST(WorkerPoolTest, QuickTasksDoNotWaitForLongOnes) {
+  absl::Notification go_on;
+  absl::BlockingCounter began(10);
+  {
+    WorkerPool pool("query", 2, 100, {.after = absl::Milliseconds(5), .most = 10});
+    for (int i = 0; i < 10; ++i) {
+      ASSERT_TRUE(pool.Submit([&] {
+                        began.DecrementCount();
+                        go_on.WaitForNotification();
+                      })
+                      .ok());
+    }
+    // All run, though there are two threads; and quick ones still get their turn.
+    began.Wait();
+    for (int i = 0; i < 100; ++i) {
+      absl::Notification ran;
+      ASSERT_TRUE(pool.Submit([&] { ran.Notify(); }).ok());
+      ran.WaitForNotification();
+    }
+    go_on.Notify();
+  }
+}
+
+TEST(WorkerPoolTest, TheThreadOfALongTaskHasTheLowestPriorityAndIsNotUsedAgain) {
+  WorkerPool pool("query", 1, 10, {.after = absl::Milliseconds(5), .most = 10});
+  absl::Notification done;
+  const auto priority = [] { return getpriority(PRIO_PROCESS, static_cast<id_t>(gettid())); };
+  ASSERT_TRUE(pool.Submit([&] {
+                    while (priority() != 19) std::this_thread::yield();
+                    done.Notify();
+                  })
+                  .ok());
+  done.WaitForNotification();
+  absl::Notification asked;
+  int quick = 0;
+  ASSERT_TRUE(pool.Submit([&] {
+                    quick = priority();
+                    asked.Notify();
+                  })
+                  .ok());
+  asked.WaitForNotification();
+  EXPECT_EQ(quick, getpriority(PRIO_PROCESS, 0));
+}
+
+TEST(WorkerPoolTest, ThereAreNoMoreLongTasksThanAllowed) {
+  absl::Notification go_on;
+  std::atomic<int> running = 0;
+  std::atomic<int> most_running = 0;
+  std::atomic<bool> all = false;
+  {
+    WorkerPool pool("query", 2, 100, {.after = absl::Milliseconds(1), .most = 3});
+    for (int i = 0; i < 20; ++i) {
+      ASSERT_TRUE(pool.Submit([&] {
+                        const int now = ++running;
+                        most_running = std::max<int>(most_running, now);
+                        if (now == 5 && !all.exchange(true)) go_on.Notify();
+                        go_on.WaitForNotification();
+                        --running;
+                      })
+                      .ok());
+    }
+    go_on.WaitForNotification();
+  }
+  EXPECT_EQ(most_running, 5);
 }
 
 }  // namespace

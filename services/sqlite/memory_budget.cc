@@ -11,6 +11,12 @@ namespace {
 thread_local MemoryBudget* current_budget = nullptr;
 
 constexpr int64_t kStepBytes = 1 << 20;
+// What a budget has besides the pool, and up to what the whole pool is there for it.
+constexpr int64_t kOwnBytes = 1 << 20;
+constexpr int64_t kSmallBytes = 8 << 20;
+// See StopWhen.
+constexpr int64_t kLargeAllocation = 64 << 10;
+constexpr uint32_t kAllocationsBetweenLooks = 64;
 
 }  // namespace
 
@@ -50,21 +56,29 @@ struct Allocator {
   static void Shutdown(void*) {}
 };
 
-bool MemoryPool::Take(int64_t bytes) {
-  if (used_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= limit_) return true;
+bool MemoryPool::Take(int64_t bytes, int64_t total) {
+  const int64_t limit = total <= kSmallBytes ? limit_ : limit_ - limit_ / 8;
+  if (used_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= limit) return true;
   GiveBack(bytes);
   return false;
 }
 
 bool MemoryBudget::Allow(int64_t more) {
+  if (more <= 0) return true;
+  if (stop_ != nullptr && !stopped_ &&
+      (more >= kLargeAllocation || ++allocations_ % kAllocationsBetweenLooks == 0)) {
+    stopped_ = stop_(work_);
+  }
+  if (stopped_) return false;
   const int64_t wanted = used_ + more;
   if (wanted > limit_) {
     exceeded_ = true;
     return false;
   }
-  if (pool_ == nullptr || wanted <= taken_) return true;
-  const int64_t step = (wanted - taken_ + kStepBytes - 1) / kStepBytes * kStepBytes;
-  if (!pool_->Take(step)) {
+  const int64_t from_pool = wanted - kOwnBytes;
+  if (pool_ == nullptr || from_pool <= taken_) return true;
+  const int64_t step = (from_pool - taken_ + kStepBytes - 1) / kStepBytes * kStepBytes;
+  if (!pool_->Take(step, taken_ + step)) {
     exceeded_ = pool_exceeded_ = true;
     return false;
   }

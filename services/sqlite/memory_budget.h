@@ -8,6 +8,9 @@
 namespace qasino::sqlite {
 
 // A bound on what several budgets use together. Thread-safe; outlives them.
+//
+// Small work goes on while large work holds all that it may: a budget's first mebibyte is
+// not counted here, and the last eighth is for budgets of up to 8 MiB.
 class MemoryPool {
  public:
   explicit MemoryPool(int64_t bytes) : limit_(bytes) {}
@@ -19,7 +22,8 @@ class MemoryPool {
 
  private:
   friend class MemoryBudget;
-  bool Take(int64_t bytes);
+  // `total` is what the budget would have of it then.
+  bool Take(int64_t bytes, int64_t total);
   void GiveBack(int64_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
 
   const int64_t limit_;
@@ -50,6 +54,16 @@ class MemoryBudget {
   MemoryBudget(const MemoryBudget&) = delete;
   MemoryBudget& operator=(const MemoryBudget&) = delete;
 
+  // `stop` is asked with `work` at each allocation of 64 KiB and each 64th other; once it
+  // says yes all are refused. SQLite takes back what it has begun then, so that this ends
+  // what cannot be interrupted, such as preparing a statement.
+  void StopWhen(bool (*stop)(void* work), void* work) {
+    stop_ = stop;
+    work_ = work;
+  }
+
+  // An allocation was refused because of StopWhen.
+  bool stopped() const { return stopped_; }
   // An allocation was refused, because of this bound or of the pool's.
   bool exceeded() const { return exceeded_; }
   // The pool's bound was the reason.
@@ -76,8 +90,12 @@ class MemoryBudget {
 
   const int64_t limit_;
   MemoryPool* const pool_;
+  bool (*stop_)(void* work) = nullptr;
+  void* work_ = nullptr;
+  uint32_t allocations_ = 0;
   int64_t used_ = 0;
   int64_t taken_ = 0;  // from the pool
+  bool stopped_ = false;
   bool exceeded_ = false;
   bool pool_exceeded_ = false;
 };
