@@ -90,21 +90,6 @@ std::string FileName(const v1::ShardInfo& info) {
   return info.shard_id() + (info.kind() == v1::COLLECTED ? kShardEnding : kMadeEnding);
 }
 
-// Makes a folder and those above it, and syncs each folder in which a name is new.
-absl::Status CreateFolders(FileSystem& files, const std::string& path) {
-  if (const auto there = files.List(path); !absl::IsNotFound(there.status())) {
-    return there.status();
-  }
-  const size_t slash = path.find_last_of('/');
-  const std::string parent = slash == std::string::npos ? "."
-                             : slash == 0               ? "/"
-                                                        : path.substr(0, slash);
-  absl::Status status = CreateFolders(files, parent);
-  if (status.ok()) status = files.CreateFolder(path);
-  if (status.ok()) status = files.SyncFolder(parent);
-  return status;
-}
-
 }  // namespace
 
 IncomingShard::IncomingShard(DataFolder* folder, v1::ShardInfo info, std::string path,
