@@ -270,4 +270,18 @@ absl::Status RemoveAll(FileSystem& files, const std::string& path, bool is_folde
   return files.RemoveFolder(path);
 }
 
+absl::Status CreateFolders(FileSystem& files, const std::string& path) {
+  if (const auto there = files.List(path); !absl::IsNotFound(there.status())) {
+    return there.status();
+  }
+  const size_t slash = path.find_last_of('/');
+  const std::string parent = slash == std::string::npos ? "."
+                             : slash == 0               ? "/"
+                                                        : path.substr(0, slash);
+  absl::Status status = CreateFolders(files, parent);
+  if (status.ok()) status = files.CreateFolder(path);
+  if (status.ok()) status = files.SyncFolder(parent);
+  return status;
+}
+
 }  // namespace qasino::store

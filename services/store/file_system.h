@@ -83,6 +83,10 @@ FileSystem& PosixFileSystem();
 // The whole of a small file. RESOURCE_EXHAUSTED when it is longer than `limit`.
 absl::StatusOr<std::string> ReadWholeFile(FileSystem& files, const std::string& path, size_t limit);
 
+// Makes a folder and those above it, and syncs each folder in which a name is new. OK if it is
+// there already.
+absl::Status CreateFolders(FileSystem& files, const std::string& path);
+
 // Removes a file or a folder with all that is in it.
 absl::Status RemoveAll(FileSystem& files, const std::string& path, bool is_folder);
 

@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "services/server/failpoint.h"
 #include "services/server/log.h"
 #include "services/store/checksum.h"
+#include "services/store/failpoints.h"
 
 namespace qasino::store {
 namespace {
@@ -243,7 +243,6 @@ absl::Status TableJournal::Rewrite(const State& state) {
   uint64_t size = 0;
   absl::Status status = WriteFile(incoming, state, &file, &size);
   if (status.ok()) {
-    server::Failpoint("store/journal-before-rename");
     // From here on the old file may be gone.
     trusted_ = false;
     status = files_->Rename(incoming, path_);
@@ -253,12 +252,13 @@ absl::Status TableJournal::Rewrite(const State& state) {
     RemoveUnfinished(incoming);
     return status;
   }
-  server::Failpoint("store/journal-after-rename");
+  server::Failpoint(kRewriteSteps.after_rename);
   file_ = std::move(file);
   size_ = size;
   rewrite_at_ = std::max(kLeastRewriteBytes, 2 * size);
   status = files_->SyncFolder(data_dir_);
-  if (status.ok()) trusted_ = true;
+  server::Failpoint(kRewriteSteps.after_folder_sync);
+  trusted_ = status.ok();
   return status;
 }
 
@@ -267,6 +267,7 @@ absl::Status TableJournal::WriteFile(const std::string& path, const State& state
   auto created = files_->Create(path);
   if (!created.ok()) return created.status();
   *file = *std::move(created);
+  server::Failpoint(kRewriteSteps.before_write);
   std::string buffer;
   const auto write = [&] {
     *size += buffer.size();
@@ -284,8 +285,9 @@ absl::Status TableJournal::WriteFile(const std::string& path, const State& state
   absl::Status status = add(first);
   if (status.ok()) status = state(add);
   if (status.ok()) status = write();
-  server::Failpoint("store/journal-before-sync-of-new");
+  server::Failpoint(kRewriteSteps.after_write);
   if (status.ok()) status = (*file)->Sync();
+  server::Failpoint(kRewriteSteps.after_sync);
   return status;
 }
 
@@ -351,11 +353,11 @@ absl::Status TableJournal::Append(const std::vector<const JournalRecord*>& recor
     // Nothing is written yet, so this is not a failure of the disk.
     if (absl::Status status = Encode(*record, &bytes); !status.ok()) return status;
   }
-  server::Failpoint("store/journal-before-write");
+  server::Failpoint(kJournalBeforeAppend);
   absl::Status status = file_->Append(bytes);
-  server::Failpoint("store/journal-before-sync");
+  server::Failpoint(kJournalAfterAppend);
   if (status.ok()) status = file_->Sync();
-  server::Failpoint("store/journal-after-sync");
+  server::Failpoint(kJournalAfterSync);
   size_ += bytes.size();
   trusted_ = status.ok();
   return status;
