@@ -80,6 +80,18 @@ FakeShard& FakeShard::Kind(v1::ShardKind kind) {
   return *this;
 }
 
+FakeShard& FakeShard::Anonymous() {
+  info_.clear_identity();
+  info_.clear_ingest_id();
+  info_.clear_counts();
+  return *this;
+}
+
+FakeShard& FakeShard::Updated(const std::string& name) {
+  Info(name).set_updated(true);
+  return *this;
+}
+
 std::shared_ptr<const ShardImage> FakeShard::Seal() {
   const sqlite::Image image = *database_.Serialize();
   auto shard = std::make_shared<ShardImage>();

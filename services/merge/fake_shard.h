@@ -23,6 +23,10 @@ class FakeShard {
   FakeShard& Publish(const std::string& identity, const std::string& name,
                      const std::vector<std::string>& rows);
   FakeShard& Kind(v1::ShardKind kind);
+  // As the store's own shards are.
+  FakeShard& Anonymous();
+  // Some of the table's publishes had `update`.
+  FakeShard& Updated(const std::string& name);
 
   std::shared_ptr<const ShardImage> Seal();
 

@@ -115,6 +115,27 @@ std::string SourceSelect(const MergedTable& table, const TableSource& source,
   return sql;
 }
 
+bool LacksColumns(const TableSource& source) {
+  return std::any_of(source.columns.begin(), source.columns.end(),
+                     [](const std::string& column) { return column.empty(); });
+}
+
+std::string ColumnsTable(const MergedTable& table) { return absl::StrCat(table.name, " columns"); }
+
+std::string ViewSelect(const MergedTable& table, const std::function<std::string(int)>& schema) {
+  std::string sql;
+  if (LacksColumns(table.sources.front())) {
+    absl::StrAppend(&sql, "SELECT * FROM main.", sqlite::QuoteName(ColumnsTable(table)),
+                    " UNION ALL ");
+  }
+  const char* separator = "";
+  for (const TableSource& source : table.sources) {
+    absl::StrAppend(&sql, separator, SourceSelect(table, source, schema(source.shard)));
+    separator = " UNION ALL ";
+  }
+  return sql;
+}
+
 std::string CreateTable(const MergedTable& table, const std::string& schema) {
   std::string sql =
       absl::StrCat("CREATE TABLE ", sqlite::QuoteName(schema), ".", sqlite::QuoteName(table.name));

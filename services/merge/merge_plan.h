@@ -2,6 +2,7 @@
 #define QASINO_SERVICES_MERGE_MERGE_PLAN_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -67,6 +68,17 @@ const char* TypeName(v1::ColumnType type);
 // SELECT … FROM schema.table with every merged column, NULL where the source lacks it.
 std::string SourceSelect(const MergedTable& table, const TableSource& source,
                          const std::string& schema);
+
+// The source lacks some of the merged columns.
+bool LacksColumns(const TableSource& source);
+
+// SQLite takes the types of a view's columns from its first SELECT, where a cast NULL has
+// none. So a view whose first source lacks columns begins with an empty table of this name,
+// in the main schema. No table from outside can have it.
+std::string ColumnsTable(const MergedTable& table);
+
+// The SELECT that a view of a table with Access::kView is; `schema` names a shard's.
+std::string ViewSelect(const MergedTable& table, const std::function<std::string(int)>& schema);
 
 // CREATE TABLE schema.name (columns).
 std::string CreateTable(const MergedTable& table, const std::string& schema);

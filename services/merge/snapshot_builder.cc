@@ -7,6 +7,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 
 namespace qasino::merge {
 namespace {
@@ -14,14 +15,14 @@ namespace {
 using sqlite::Database;
 using sqlite::Statement;
 
-struct InternalTable {
+struct InternalTableSchema {
   const char* name;
   std::vector<std::pair<const char*, v1::ColumnType>> columns;
 };
 
 // The first six are those of the legacy system, with its column names.
-const std::vector<InternalTable>& InternalTables() {
-  static const auto* const kTables = new std::vector<InternalTable>{
+const std::vector<InternalTableSchema>& Internals() {
+  static const auto* const kTables = new std::vector<InternalTableSchema>{
       {"qasino_server_info",
        {{"generation_number", v1::INTEGER},
         {"generation_duration_s", v1::INTEGER},
@@ -62,6 +63,13 @@ const std::vector<InternalTable>& InternalTables() {
         {"nr_rows", v1::INTEGER},
         {"size_bytes", v1::INTEGER},
         {"sealed_epoch", v1::REAL}}},
+      {"qasino_server_generations",
+       {{"generation", v1::INTEGER},
+        {"revision", v1::INTEGER},
+        {"complete", v1::INTEGER},
+        {"nr_shards", v1::INTEGER},
+        {"size_bytes", v1::INTEGER},
+        {"committed_epoch", v1::REAL}}},
   };
   return *kTables;
 }
@@ -74,24 +82,36 @@ class Builder {
  public:
   Builder(const v1::Manifest& manifest,
           const std::vector<std::shared_ptr<const ShardImage>>& shards, const ServerFacts& facts,
-          int attachable)
-      : manifest_(manifest), shards_(shards), facts_(facts), attachable_(attachable) {}
+          int attachable, InternalTables internal)
+      : manifest_(manifest),
+        shards_(shards),
+        facts_(facts),
+        attachable_(attachable),
+        internal_(internal) {}
 
   absl::StatusOr<BuiltSnapshot> Build() {
     absl::StatusOr<Database> opened = Database::OpenInMemory();
     if (!opened.ok()) return opened.status();
     database_ = *std::move(opened);
     built_.tables = PlanMerge(manifest_, attachable_);
+    // The version makes a page: a database without one cannot be serialized.
     absl::Status status = database_.Execute(
-        "PRAGMA journal_mode = OFF; PRAGMA temp_store = MEMORY; BEGIN;"
+        "PRAGMA journal_mode = OFF; PRAGMA temp_store = MEMORY; PRAGMA user_version = 1; BEGIN;"
         "CREATE TEMP TABLE publishes (shard INTEGER, tablename TEXT COLLATE NOCASE, "
-        "identity TEXT, first_rowid INTEGER, nr_rows INTEGER, last_update_epoch REAL);"
+        "identity TEXT, first_rowid INTEGER, nr_rows INTEGER, nr_updates INTEGER, "
+        "last_update_epoch REAL);"
         "CREATE TEMP TABLE repeated (shard INTEGER, tablename TEXT COLLATE NOCASE, "
-        "first INTEGER, last INTEGER);");
+        "identity TEXT, first INTEGER, last INTEGER, nr_updates INTEGER);");
     for (auto step : {&Builder::GatherPublishes, &Builder::FindRepeated, &Builder::CopyTables,
-                      &Builder::CreateInternalTables, &Builder::FillConnections, &Builder::FillInfo,
-                      &Builder::FillShards, &Builder::FillColumns, &Builder::FillTables}) {
+                      &Builder::CreateColumnsTables}) {
       if (status.ok()) status = (this->*step)();
+    }
+    if (internal_ == InternalTables::kFilled) {
+      for (auto step : {&Builder::CreateInternal, &Builder::FillConnections, &Builder::FillInfo,
+                        &Builder::FillViews, &Builder::FillGenerations, &Builder::FillShards,
+                        &Builder::FillColumns, &Builder::FillTables}) {
+        if (status.ok()) status = (this->*step)();
+      }
     }
     if (status.ok()) status = database_.Execute("COMMIT");
     if (!status.ok()) return status;
@@ -122,10 +142,11 @@ class Builder {
   // temp.publishes: who published what, in all shards.
   absl::Status GatherPublishes() {
     for (int shard = 0; shard < static_cast<int>(shards_.size()); ++shard) {
+      if (Kind(shard) == v1::STATIC) continue;
       absl::Status status = WithShard(shard, [this, shard] {
         return database_.Execute(fmt::format(
             "INSERT INTO temp.publishes SELECT {}, tablename, identity, first_rowid, nr_rows, "
-            "last_update_epoch FROM shard.qasino_server_publishes",
+            "nr_updates, last_update_epoch FROM shard.qasino_server_publishes",
             shard));
       });
       if (!status.ok()) return status;
@@ -138,30 +159,88 @@ class Builder {
     return absl::OkStatus();
   }
 
+  v1::ShardKind Kind(int shard) const { return manifest_.shards(shard).kind(); }
+
+  // temp.shared: the tables that several shards have, and where.
+  absl::StatusOr<bool> FindShared() {
+    absl::flat_hash_set<std::string> names;
+    for (const MergedTable& table : built_.tables) {
+      if (table.sources.size() > 1) names.insert(absl::AsciiStrToLower(table.name));
+    }
+    if (names.empty()) return false;
+    absl::Status status = database_.Execute(
+        "CREATE TEMP TABLE shared (tablename TEXT COLLATE NOCASE, shard INTEGER, "
+        "updated INTEGER, kind INTEGER, PRIMARY KEY (tablename, shard)) WITHOUT ROWID");
+    if (!status.ok()) return status;
+    absl::StatusOr<Statement> insert =
+        database_.Prepare("INSERT OR IGNORE INTO temp.shared VALUES (?, ?, ?, ?)");
+    if (!insert.ok()) return insert.status();
+    for (int shard = 0; shard < static_cast<int>(shards_.size()); ++shard) {
+      for (const v1::TableInfo& table : manifest_.shards(shard).tables()) {
+        if (!names.contains(absl::AsciiStrToLower(table.name()))) continue;
+        insert->BindText(1, table.name());
+        insert->BindInteger(2, shard);
+        insert->BindInteger(3, table.updated() ? 1 : 0);
+        insert->BindInteger(4, Kind(shard));
+        if (status = insert->Run(); !status.ok()) return status;
+      }
+    }
+    return true;
+  }
+
   // The same table from the same identity counts once a generation, also when it came to
   // two ingest processes: the rows in the later shard are left out.
   absl::Status FindRepeated() {
-    if (shards_.size() < 2) return absl::OkStatus();
-    absl::Status status = database_.Execute(
-        "CREATE INDEX temp.by_pair ON publishes (tablename, identity, shard);"
-        "INSERT INTO temp.repeated SELECT shard, tablename, first_rowid, "
-        "first_rowid + nr_rows - 1 FROM temp.publishes AS later WHERE nr_rows > 0 AND EXISTS ("
-        "SELECT 1 FROM temp.publishes AS earlier WHERE earlier.tablename = later.tablename "
-        "AND earlier.identity = later.identity AND earlier.shard < later.shard);"
-        "CREATE INDEX temp.by_row ON repeated (shard, tablename, first);");
+    const absl::StatusOr<bool> shared = FindShared();
+    if (!shared.ok()) return shared.status();
+    if (!*shared) return absl::OkStatus();
+    absl::Status status = database_.Execute(fmt::format(
+        "CREATE TEMP TABLE runs (shard INTEGER, tablename TEXT COLLATE NOCASE, identity TEXT, "
+        "first_rowid INTEGER, nr_rows INTEGER, nr_updates INTEGER, last_update_epoch REAL, "
+        "updated INTEGER, kind INTEGER);"
+        "INSERT INTO temp.runs SELECT publishes.*, updated, kind FROM temp.publishes "
+        "JOIN temp.shared USING (tablename, shard);"
+        "CREATE INDEX temp.by_pair ON runs (tablename, identity, shard);"
+        "INSERT INTO temp.repeated SELECT shard, tablename, identity, first_rowid, "
+        "first_rowid + nr_rows - 1, nr_updates FROM temp.runs AS later WHERE EXISTS ("
+        "SELECT 1 FROM temp.runs AS earlier WHERE earlier.tablename = later.tablename "
+        "AND earlier.identity = later.identity AND earlier.shard < later.shard "
+        "AND (NOT (earlier.updated OR later.updated) "
+        "OR (earlier.kind = {} AND later.kind = {})));"
+        "CREATE INDEX temp.by_row ON repeated (shard, tablename, first) WHERE last >= first;",
+        static_cast<int>(v1::RUNNING), static_cast<int>(v1::PERSISTENT)));
     if (!status.ok()) return status;
-    absl::StatusOr<Statement> repeated =
-        database_.Prepare("SELECT DISTINCT lower(tablename) FROM temp.repeated");
-    if (!repeated.ok()) return repeated.status();
-    absl::flat_hash_set<std::string> names;
+    // What is left of each table that has such rows.
+    absl::StatusOr<Statement> left = database_.Prepare(
+        "SELECT lower(tablename), sum(nr_updates), max(last >= first), "
+        "(SELECT max(last_update_epoch) FROM temp.runs WHERE runs.tablename = repeated.tablename "
+        "AND NOT EXISTS (SELECT 1 FROM temp.repeated AS gone WHERE gone.shard = runs.shard AND "
+        "gone.tablename = runs.tablename AND gone.identity = runs.identity)) "
+        "FROM temp.repeated GROUP BY tablename");
+    if (!left.ok()) return left.status();
+    if (status = database_.Execute(
+            "CREATE INDEX temp.by_identity ON repeated (tablename, identity, shard)");
+        !status.ok()) {
+      return status;
+    }
+    struct Left {
+      int64_t updates_gone = 0;
+      bool copy = false;
+      double last_update_epoch = 0;
+    };
+    absl::flat_hash_map<std::string, Left> tables;
     for (;;) {
-      absl::StatusOr<bool> row = repeated->Step();
+      absl::StatusOr<bool> row = left->Step();
       if (!row.ok()) return row.status();
       if (!*row) break;
-      names.emplace(repeated->Text(0));
+      tables[std::string(left->Text(0))] = {left->Integer(1), left->Integer(2) != 0, left->Real(3)};
     }
     for (MergedTable& table : built_.tables) {
-      if (names.contains(absl::AsciiStrToLower(table.name))) table.access = Access::kCopy;
+      const auto found = tables.find(absl::AsciiStrToLower(table.name));
+      if (found == tables.end()) continue;
+      if (found->second.copy) table.access = Access::kCopy;
+      table.updates -= found->second.updates_gone;
+      table.last_update_epoch = found->second.last_update_epoch;
     }
     return absl::OkStatus();
   }
@@ -218,7 +297,7 @@ class Builder {
     const std::string sql = fmt::format(
         "INSERT INTO main.{0} {1} WHERE shard.{2}._rowid_ > coalesce("
         "(SELECT last FROM temp.repeated AS gone WHERE gone.shard = {3} AND "
-        "gone.tablename = {4} AND gone.first <= shard.{2}._rowid_ "
+        "gone.tablename = {4} AND gone.first <= shard.{2}._rowid_ AND gone.last >= gone.first "
         "ORDER BY gone.first DESC LIMIT 1), -1)",
         sqlite::QuoteName(table.name), SourceSelect(table, source, "shard"),
         sqlite::QuoteName(source.name), source.shard, sqlite::QuoteText(table.name));
@@ -227,15 +306,20 @@ class Builder {
     return status;
   }
 
-  absl::Status CreateInternalTables() {
-    for (const InternalTable& table : InternalTables()) {
-      std::string sql = fmt::format("CREATE TABLE main.{} (", table.name);
-      const char* separator = "";
-      for (const auto& [name, type] : table.columns) {
-        sql += fmt::format("{}{} {}", separator, name, TypeName(type));
-        separator = ", ";
-      }
-      if (absl::Status status = database_.Execute(sql + ")"); !status.ok()) return status;
+  absl::Status CreateColumnsTables() {
+    for (const MergedTable& table : built_.tables) {
+      if (table.access != Access::kView || !LacksColumns(table.sources.front())) continue;
+      MergedTable empty = table;
+      empty.name = ColumnsTable(table);
+      absl::Status status = database_.Execute(CreateTable(empty, "main"));
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CreateInternal() {
+    for (const std::string& sql : CreateInternalTables()) {
+      if (absl::Status status = database_.Execute(sql); !status.ok()) return status;
     }
     return absl::OkStatus();
   }
@@ -252,7 +336,7 @@ class Builder {
         "VALUES (-1, ?, ?, ?)");
     if (!own.ok()) return own.status();
     for (const std::string& server : servers) {
-      for (const InternalTable& table : InternalTables()) {
+      for (const InternalTableSchema& table : Internals()) {
         own->BindText(1, table.name);
         own->BindText(2, server);
         own->BindReal(3, committed());
@@ -282,6 +366,36 @@ class Builder {
                     facts_.sql_received, facts_.sql_completed, facts_.sql_errors,
                     sum.updates_received(), sum.updates_completed(), sum.update_errors(),
                     sum.inserts_received(), sum.inserts_completed()));
+  }
+
+  absl::Status FillViews() {
+    absl::StatusOr<Statement> insert =
+        database_.Prepare("INSERT INTO main.qasino_server_views VALUES (?, ?, ?, ?)");
+    if (!insert.ok()) return insert.status();
+    for (const ViewFact& view : facts_.views) {
+      insert->BindText(1, view.name);
+      insert->BindInteger(2, view.loaded ? 1 : 0);
+      insert->BindText(3, view.error);
+      insert->BindText(4, view.sql);
+      if (absl::Status status = insert->Run(); !status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status FillGenerations() {
+    absl::StatusOr<Statement> insert =
+        database_.Prepare("INSERT INTO main.qasino_server_generations VALUES (?, ?, ?, ?, ?, ?)");
+    if (!insert.ok()) return insert.status();
+    for (const v1::GenerationInfo& generation : facts_.generations) {
+      insert->BindInteger(1, generation.generation());
+      insert->BindInteger(2, generation.revision());
+      insert->BindInteger(3, generation.complete() ? 1 : 0);
+      insert->BindInteger(4, generation.shards());
+      insert->BindInteger(5, static_cast<int64_t>(generation.size_bytes()));
+      insert->BindReal(6, Epoch(generation.committed_at()));
+      if (absl::Status status = insert->Run(); !status.ok()) return status;
+    }
+    return absl::OkStatus();
   }
 
   absl::Status FillShards() {
@@ -324,7 +438,7 @@ class Builder {
         if (!status.ok()) return status;
       }
     }
-    for (const InternalTable& table : InternalTables()) {
+    for (const InternalTableSchema& table : Internals()) {
       int position = 0;
       for (const auto& [name, type] : table.columns) {
         absl::Status status = add(table.name, position++, name, type);
@@ -353,8 +467,8 @@ class Builder {
           add(table.name, table.rows, table.updates, table.last_update_epoch, table.is_static);
       if (!status.ok()) return status;
     }
-    const int64_t tables = static_cast<int64_t>(built_.tables.size() + InternalTables().size());
-    for (const InternalTable& table : InternalTables()) {
+    const int64_t tables = static_cast<int64_t>(built_.tables.size() + Internals().size());
+    for (const InternalTableSchema& table : Internals()) {
       int64_t rows = tables;
       if (std::string_view(table.name) != "qasino_server_tables") {
         absl::StatusOr<Statement> count =
@@ -375,6 +489,7 @@ class Builder {
   const std::vector<std::shared_ptr<const ShardImage>>& shards_;
   const ServerFacts& facts_;
   const int attachable_;
+  const InternalTables internal_;
   Database database_;
   BuiltSnapshot built_;
 };
@@ -385,8 +500,29 @@ std::string ShardSchema(int shard) { return fmt::format("shard{}", shard); }
 
 absl::StatusOr<BuiltSnapshot> BuildSnapshot(
     const v1::Manifest& manifest, const std::vector<std::shared_ptr<const ShardImage>>& shards,
-    const ServerFacts& facts, int attachable) {
-  return Builder(manifest, shards, facts, attachable).Build();
+    const ServerFacts& facts, int attachable, InternalTables internal) {
+  return Builder(manifest, shards, facts, attachable, internal).Build();
+}
+
+std::vector<std::string> CreateInternalTables() {
+  std::vector<std::string> statements;
+  for (const InternalTableSchema& table : Internals()) {
+    std::string sql = fmt::format("CREATE TABLE main.{} (", table.name);
+    const char* separator = "";
+    for (const auto& [name, type] : table.columns) {
+      sql += fmt::format("{}{} {}", separator, name, TypeName(type));
+      separator = ", ";
+    }
+    statements.push_back(sql + ")");
+  }
+  return statements;
+}
+
+bool IsInternalTable(std::string_view name) {
+  for (const InternalTableSchema& table : Internals()) {
+    if (absl::EqualsIgnoreCase(std::string(name), table.name)) return true;
+  }
+  return false;
 }
 
 }  // namespace qasino::merge

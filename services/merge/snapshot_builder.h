@@ -55,7 +55,8 @@ std::string ShardSchema(int shard);
 struct BuiltSnapshot {
   // The merged tables, without the internal ones.
   std::vector<MergedTable> tables;
-  // A database with the internal tables and the tables with Access::kCopy.
+  // A database with the internal tables, the tables with Access::kCopy, and the empty ones
+  // that ColumnsTable names.
   sqlite::Image main;
   // What could not be merged as it should, in words for the log. Only the tables named are
   // affected; one that is left out is a view whose use says why.
@@ -64,14 +65,31 @@ struct BuiltSnapshot {
   int64_t publishers = 0;
 };
 
+// Whether a snapshot has the internal tables. That of a running generation has none: they
+// tell of a generation as a whole.
+enum class InternalTables { kFilled, kNone };
+
 // Plans the merge, leaves out what an identity published in a second shard again, copies
 // what must be copied and fills the internal tables. Of the shards, the first
 // `attachable` can be read in place; 0 copies everything, so that `main` is the whole
 // snapshot. The shards are those of the manifest, in its order. DATA_LOSS when one cannot
 // be read.
+//
+// Rows of one table and identity in two shards are the same publish again, and count in the
+// earlier shard alone; but they all count where either shard's table was updated. What is
+// running hides in any case what is carried: its end will end that too.
+//
+// Static tables have no publishers: who put one is neither counted nor among the connections.
 absl::StatusOr<BuiltSnapshot> BuildSnapshot(
     const v1::Manifest& manifest, const std::vector<std::shared_ptr<const ShardImage>>& shards,
-    const ServerFacts& facts, int attachable = kMostAttached);
+    const ServerFacts& facts, int attachable = kMostAttached,
+    InternalTables internal = InternalTables::kFilled);
+
+// The CREATE TABLE statements of the internal tables, in the main schema.
+std::vector<std::string> CreateInternalTables();
+
+// True for the name, in any case, of an internal table.
+bool IsInternalTable(std::string_view name);
 
 }  // namespace qasino::merge
 

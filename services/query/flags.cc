@@ -1,10 +1,22 @@
 #include "services/query/flags.h"
 
-#include <cstdint>
+#include <fmt/format.h>
 
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
+#include "services/server/channel.h"
 
 namespace qasino::query {
+namespace {
+
+constexpr size_t kMostIngests = 64;
+
+}  // namespace
 
 void AddFlags(server::CommandLine& line, QueryOptions& options) {
   line.AddDuration("--query-timeout", &options.timeout, absl::Milliseconds(10), absl::Hours(24),
@@ -19,7 +31,33 @@ void AddFlags(server::CommandLine& line, QueryOptions& options) {
                   "More queries at once, running or waiting, are refused");
   line.AddInteger("--query-threads", &options.threads, 1, 4096, "Queries that run at once");
   line.AddBytes("--max-snapshot-size", &options.max_snapshot_bytes, 1 << 20, int64_t{1} << 46,
-                "A larger snapshot is not loaded");
+                "A larger snapshot is not loaded; also what all snapshots in memory may take");
+  line.AddString("--views-file", &options.views_file,
+                 "YAML list of viewname and view (a CREATE VIEW statement), read again when it "
+                 "changes; none: no views");
+}
+
+void AddIngestFlags(server::CommandLine& line, IngestFlags& flags, const char* help) {
+  line.AddString("--ingest", &flags.addresses, help);
+  line.AddString("--ingest-tls-ca", &flags.tls_ca,
+                 "PEM file with the authorities to trust for them; none: plain text");
+}
+
+absl::StatusOr<std::vector<IngestPeer>> MakeIngestPeers(const IngestFlags& flags) {
+  std::vector<IngestPeer> peers;
+  for (absl::string_view part : absl::StrSplit(flags.addresses, ',')) {
+    const std::string address(absl::StripAsciiWhitespace(part));
+    if (address.empty()) continue;
+    absl::StatusOr<std::shared_ptr<grpc::Channel>> channel =
+        server::MakeChannel({.target = address, .tls_ca = flags.tls_ca});
+    if (!channel.ok()) return channel.status();
+    peers.push_back({address, *std::move(channel)});
+  }
+  if (peers.size() > kMostIngests) {
+    return absl::InvalidArgumentError(
+        fmt::format("--ingest names more than {} processes", kMostIngests));
+  }
+  return peers;
 }
 
 }  // namespace qasino::query

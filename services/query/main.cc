@@ -4,6 +4,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "services/query/flags.h"
 #include "services/query/query_part.h"
@@ -15,6 +17,7 @@ int main(int argc, char** argv) {
   using namespace qasino;
   query::QueryOptions options;
   server::ChannelOptions store{.target = "127.0.0.1:15603"};
+  query::IngestFlags ingests{.addresses = "127.0.0.1:15601"};
   int port = 15602;
   server::CommandLine line("qasino-query",
                            "Holds the newest snapshot of the store and answers SQL on it.",
@@ -23,6 +26,9 @@ int main(int argc, char** argv) {
   line.AddString("--store", &store.target, "The snapshot store, as host:port");
   line.AddString("--store-tls-ca", &store.tls_ca,
                  "PEM file with the authorities to trust for the store; none: plain text");
+  query::AddIngestFlags(line, ingests,
+                        "All ingest processes, as host:port,host:port: they are asked for the "
+                        "running generation; none: it cannot be queried");
   line.AddString("--identity", &options.identity,
                  "The name under which it reports itself; none: this machine's name");
   query::AddFlags(line, options);
@@ -45,6 +51,9 @@ int main(int argc, char** argv) {
   absl::StatusOr<std::unique_ptr<query::QueryPart>> part =
       query::QueryPart::Create(options, *channel, (*process)->metrics());
   if (!part.ok()) return fail(part.status());
+  absl::StatusOr<std::vector<query::IngestPeer>> peers = query::MakeIngestPeers(ingests);
+  if (!peers.ok()) return fail(peers.status());
+  (*part)->SetIngests(*std::move(peers));
   if (absl::StatusOr<int> bound = (*process)->Serve(**part, port); !bound.ok()) {
     return fail(bound.status());
   }

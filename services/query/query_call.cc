@@ -1,5 +1,6 @@
 #include "services/query/query_call.h"
 
+#include <fmt/format.h>
 #include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 
@@ -31,6 +32,33 @@ void QueryCall::Start(const grpc::ByteBuffer& request) {
         "the message is not a QueryRequest (texts must be valid UTF-8)"));
     return;
   }
+  {
+    absl::MutexLock lock(&mutex_);
+    finding_ = true;
+  }
+  const auto found =
+      [self = shared_from_this()](absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot) {
+        self->Found(std::move(snapshot));
+      };
+  if (!environment_.find(request_, found) && EndFind()) Begin();
+}
+
+void QueryCall::Found(absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot) {
+  if (!EndFind()) return;
+  if (!snapshot.ok()) {
+    Refuse(snapshot.status());
+    return;
+  }
+  snapshot_ = *std::move(snapshot);
+  Begin();
+}
+
+bool QueryCall::EndFind() {
+  absl::MutexLock lock(&mutex_);
+  return std::exchange(finding_, false);
+}
+
+void QueryCall::Begin() {
   if (environment_.run([this] { Work(); })) return;
   Refuse(absl::ResourceExhaustedError("too many queries wait for a thread (--query-threads)"));
 }
@@ -51,7 +79,8 @@ void QueryCall::Refuse(absl::Status status) {
 
 absl::Status QueryCall::Fill(v1::QueryResponse& response) {
   if (cursor_ == nullptr) {
-    absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot = environment_.snapshot(request_);
+    absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot = std::move(snapshot_);
+    if (*snapshot == nullptr) snapshot = environment_.snapshot();
     if (!snapshot.ok()) return snapshot.status();
     absl::StatusOr<Snapshot::Connection> connection = (*snapshot)->Connect();
     if (!connection.ok()) return connection.status();
@@ -195,7 +224,16 @@ void QueryCall::CancelFromOutside() {
   Do(step, std::move(end));
 }
 
-void QueryCall::OnCancel() { cancellation_.Cancel(); }
+void QueryCall::EndOverdueFind(absl::Time now) {
+  if (now <= environment_.limits.deadline || !EndFind()) return;
+  Refuse(absl::DeadlineExceededError(
+      fmt::format("the snapshot was not there within {}", environment_.limits.deadline_words)));
+}
+
+void QueryCall::OnCancel() {
+  cancellation_.Cancel();
+  if (EndFind()) Refuse(absl::CancelledError("the query was cancelled"));
+}
 
 void QueryCall::OnDone() {
   QueryOutcome outcome;

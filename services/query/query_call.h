@@ -43,9 +43,11 @@ class QueryCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
     CursorOptions limits;
     // Runs the task on a worker, soon. False: cannot.
     std::function<bool(std::function<void()>)> run;
-    // The snapshot that the request asks for, or why there is none.
-    std::function<absl::StatusOr<std::shared_ptr<const Snapshot>>(const v1::QueryRequest&)>
-        snapshot;
+    // The newest snapshot, or why there is none.
+    std::function<absl::StatusOr<std::shared_ptr<const Snapshot>>()> snapshot;
+    // Takes on to find the snapshot that the request names. False: it names none. The call
+    // holds no worker meanwhile, and may be over before the answer comes.
+    std::function<bool(const v1::QueryRequest&, SnapshotFound)> find;
     // Told once, when the call is over. The call may be forgotten then.
     std::function<void(QueryCall*, const QueryOutcome&)> over;
   };
@@ -59,6 +61,9 @@ class QueryCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   void Start(const grpc::ByteBuffer& request);
   void Refuse(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Ends the call when its time is over while it waits for the snapshot that it names.
+  void EndOverdueFind(absl::Time now) ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Stops its statement when that is over its time and has not seen it.
   void InterruptOverdue(absl::Time now);
 
@@ -70,7 +75,7 @@ class QueryCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   bool IsStuck(absl::Time now) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   void OnWriteDone(bool ok) override ABSL_LOCKS_EXCLUDED(mutex_);
-  void OnCancel() override;
+  void OnCancel() override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnDone() override;
 
  private:
@@ -79,6 +84,10 @@ class QueryCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   // What is to be done with gRPC once the lock is released; gRPC may call back at once.
   enum class Step { kNothing, kWrite, kWriteAndFinish, kFinish };
 
+  void Found(absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot) ABSL_LOCKS_EXCLUDED(mutex_);
+  // True once, for whoever is to go on with a call that waits for its snapshot.
+  bool EndFind() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Begin();
   void Work();
   absl::Status Fill(v1::QueryResponse& response);
   Step NextStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -93,6 +102,8 @@ class QueryCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
 
   // The worker's; there is at most one. The message is kept for its memory.
   v1::QueryRequest request_;
+  // That of the request, where it names one.
+  std::shared_ptr<const Snapshot> snapshot_;
   std::unique_ptr<Cursor> cursor_;
   v1::QueryResponse message_;
 
@@ -100,6 +111,7 @@ class QueryCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   std::deque<grpc::ByteBuffer> waiting_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool working_ ABSL_GUARDED_BY(mutex_) = true;
+  bool finding_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   bool finishing_ ABSL_GUARDED_BY(mutex_) = false;
   // Those who use the context from outside; it lives until they are done.

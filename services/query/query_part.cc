@@ -20,7 +20,10 @@
 #include "absl/synchronization/mutex.h"
 #include "qasino/v1/query.grpc.pb.h"
 #include "services/query/query_call.h"
+#include "services/query/retained_snapshots.h"
+#include "services/query/running_snapshots.h"
 #include "services/query/snapshot_watcher.h"
+#include "services/query/view_file.h"
 #include "services/server/log.h"
 #include "services/server/machine_name.h"
 #include "services/server/worker_pool.h"
@@ -81,6 +84,31 @@ class Metrics {
                             .Name("qasino_query_snapshot_bytes")
                             .Help("Size of the snapshot that queries see.")
                             .Register(registry)
+                            .Add({})),
+        views_(prometheus::BuildGauge()
+                   .Name("qasino_query_views")
+                   .Help("Views of the snapshot that queries see, by whether they can be used.")
+                   .Register(registry)),
+        views_loaded_(views_.Add({{"state", "loaded"}})),
+        views_failed_(views_.Add({{"state", "failed"}})),
+        other_loads_(prometheus::BuildCounter()
+                         .Name("qasino_query_other_snapshot_loads_total")
+                         .Help("Snapshots of retained generations, and copies of the running one, "
+                               "that were fetched for queries, by whether that succeeded.")
+                         .Register(registry)),
+        retained_ok_(other_loads_.Add({{"sort", "retained"}, {"result", "ok"}})),
+        retained_failed_(other_loads_.Add({{"sort", "retained"}, {"result", "failed"}})),
+        running_ok_(other_loads_.Add({{"sort", "running"}, {"result", "ok"}})),
+        running_failed_(other_loads_.Add({{"sort", "running"}, {"result", "failed"}})),
+        retained_(prometheus::BuildGauge()
+                      .Name("qasino_query_retained_snapshots")
+                      .Help("Snapshots of retained generations that are kept for queries.")
+                      .Register(registry)
+                      .Add({})),
+        retained_bytes_(prometheus::BuildGauge()
+                            .Name("qasino_query_retained_snapshot_bytes")
+                            .Help("Size of the snapshots of retained generations in memory.")
+                            .Register(registry)
                             .Add({})) {
     // All from the start, so that a rate has a beginning.
     for (int code = 0; code <= 16; ++code) {
@@ -102,6 +130,14 @@ class Metrics {
     load_seconds_.Observe(absl::ToDoubleSeconds(took));
     generation_.Set(static_cast<double>(snapshot.info().generation()));
     snapshot_bytes_.Set(static_cast<double>(snapshot.size_bytes()));
+    views_loaded_.Set(static_cast<double>(snapshot.views_loaded()));
+    views_failed_.Set(static_cast<double>(snapshot.views_failed()));
+  }
+  void RetainedLoaded(bool ok) { (ok ? retained_ok_ : retained_failed_).Increment(); }
+  void RunningLoaded(bool ok) { (ok ? running_ok_ : running_failed_).Increment(); }
+  void RetainedKept(size_t count, int64_t bytes) {
+    retained_.Set(static_cast<double>(count));
+    retained_bytes_.Set(static_cast<double>(bytes));
   }
   void LoadFailed() { failed_.Increment(); }
 
@@ -116,6 +152,16 @@ class Metrics {
   prometheus::Counter& failed_;
   prometheus::Gauge& generation_;
   prometheus::Gauge& snapshot_bytes_;
+  prometheus::Family<prometheus::Gauge>& views_;
+  prometheus::Gauge& views_loaded_;
+  prometheus::Gauge& views_failed_;
+  prometheus::Family<prometheus::Counter>& other_loads_;
+  prometheus::Counter& retained_ok_;
+  prometheus::Counter& retained_failed_;
+  prometheus::Counter& running_ok_;
+  prometheus::Counter& running_failed_;
+  prometheus::Gauge& retained_;
+  prometheus::Gauge& retained_bytes_;
   prometheus::Counter* by_code_[17];
 };
 
@@ -131,10 +177,19 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
         memory_(options.max_total_query_memory),
         pool_("query", static_cast<int>(options.threads), static_cast<size_t>(options.max_queries),
               {.most = static_cast<int>(std::min(options.max_queries, kMostLongQueries))}),
-        watcher_(std::move(store), WatcherOptions()),
-        janitor_([this] { EndStuckCalls(); }) {}
+        views_({.path = options.views_file}),
+        watcher_(store, WatcherOptions()),
+        retained_(store, RetainedOptions()),
+        running_(store, RunningOptions()),
+        janitor_([this] { EndStuckCalls(); }) {
+    views_.Start([this] { watcher_.RefreshViews(); });
+  }
 
   ~State() override {
+    views_.Stop();
+    // Both ask each other.
+    retained_.Stop();
+    running_.Stop();
     {
       absl::MutexLock lock(&mutex_);
       stopping_ = true;
@@ -161,7 +216,10 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
     environment.run = [this](std::function<void()> task) {
       return pool_.Submit(std::move(task)).ok();
     };
-    environment.snapshot = [this](const v1::QueryRequest& asked) { return SnapshotFor(asked); };
+    environment.snapshot = [this] { return Newest(); };
+    environment.find = [this](const v1::QueryRequest& asked, SnapshotFound found) {
+      return Find(asked, std::move(found));
+    };
     environment.over = [this](QueryCall* call, const QueryOutcome& outcome) {
       Over(call, outcome);
     };
@@ -181,6 +239,8 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
                                               std::string(watcher_.connection().message())));
   }
 
+  void SetIngests(std::vector<IngestPeer> ingests) { running_.SetIngests(std::move(ingests)); }
+
   void Drain(absl::Time deadline) {
     bool idle;
     size_t running;
@@ -192,7 +252,10 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
       running = calls_.size();
     }
     // A store in this process is closed next, and its channel must not be used after that.
+    views_.Stop();
     watcher_.Stop();
+    retained_.Stop();
+    running_.Stop();
     if (idle) return;
     log::Warn("query", "queries still run at the end of the grace and are cancelled",
               {{"queries", running}});
@@ -208,6 +271,7 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
                          .sql_completed = completed_.load(),
                          .sql_errors = errors_.load()};
     };
+    options.views = [this] { return views_.views(); };
     options.loaded = [this](const Snapshot& snapshot, absl::Duration took) {
       metrics_.Loaded(snapshot, took);
     };
@@ -215,23 +279,68 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
     return options;
   }
 
-  absl::StatusOr<std::shared_ptr<const Snapshot>> SnapshotFor(
-      const v1::QueryRequest& request) const {
-    if (request.snapshot_case() == v1::QueryRequest::kRunning) {
-      return absl::UnimplementedError("this server does not answer on the running generation");
-    }
+  RetainedSnapshots::Options RetainedOptions() {
+    RetainedSnapshots::Options options;
+    options.max_bytes = options_.max_snapshot_bytes;
+    options.others = [this] { return NewestBytes() + running_.bytes(); };
+    options.newest = [this] { return watcher_.newest(); };
+    options.facts = [this] { return watcher_.Facts(); };
+    options.views = [this] { return views_.views(); };
+    options.loaded = [this](const absl::Status& status) { metrics_.RetainedLoaded(status.ok()); };
+    options.kept = [this](size_t count, int64_t bytes) { metrics_.RetainedKept(count, bytes); };
+    return options;
+  }
+
+  RunningSnapshots::Options RunningOptions() {
+    RunningSnapshots::Options options;
+    options.max_bytes = options_.max_snapshot_bytes;
+    options.others = [this] { return NewestBytes() + retained_.bytes(); };
+    options.newest = [this] { return watcher_.newest(); };
+    options.facts = [this] { return watcher_.Facts(); };
+    options.views = [this] { return views_.views(); };
+    options.loaded = [this](const absl::Status& status) { metrics_.RunningLoaded(status.ok()); };
+    return options;
+  }
+
+  int64_t NewestBytes() const {
+    const std::shared_ptr<const Snapshot> newest = watcher_.newest();
+    return newest == nullptr ? 0 : newest->size_bytes();
+  }
+
+  absl::StatusOr<std::shared_ptr<const Snapshot>> Newest() const {
     std::shared_ptr<const Snapshot> newest = watcher_.newest();
-    if (newest == nullptr) {
-      return absl::UnavailableError(fmt::format("no snapshot has reached this server yet: {}",
-                                                std::string(watcher_.connection().message())));
+    if (newest != nullptr) return newest;
+    return absl::UnavailableError(fmt::format("no snapshot has reached this server yet: {}",
+                                              std::string(watcher_.connection().message())));
+  }
+
+  bool Find(const v1::QueryRequest& request, SnapshotFound found) {
+    if (request.snapshot_case() == v1::QueryRequest::kRunning) {
+      if (request.running()) {
+        running_.Find(std::move(found));
+      } else {
+        found(absl::InvalidArgumentError("running is only ever true; leave it out for the newest"));
+      }
+      return true;
     }
-    if (request.snapshot_case() == v1::QueryRequest::kGeneration &&
-        request.generation() != newest->info().generation()) {
-      return absl::NotFoundError(
-          fmt::format("generation {} is not held here; the only one that is is {}",
-                      request.generation(), newest->info().generation()));
+    if (request.snapshot_case() != v1::QueryRequest::kGeneration) return false;
+    std::shared_ptr<const Snapshot> newest = watcher_.newest();
+    if (newest != nullptr && newest->info().generation() == request.generation()) {
+      found(std::move(newest));
+    } else if (request.generation() > 0) {
+      retained_.Find(request.generation(), std::move(found));
+    } else {
+      // To the store it would mean the newest.
+      found(absl::NotFoundError(
+          fmt::format("generation {} is not held{}", request.generation(), OldestInWords())));
     }
-    return newest;
+    return true;
+  }
+
+  std::string OldestInWords() const {
+    const std::vector<v1::GenerationInfo> held = watcher_.Facts().generations;
+    if (held.empty()) return "";
+    return fmt::format("; the oldest that is is {}", held.back().generation());
   }
 
   absl::Status Admit(const std::shared_ptr<QueryCall>& call) {
@@ -280,6 +389,7 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
       for (const std::shared_ptr<QueryCall>& call : calls) {
         call->InterruptOverdue(now);
         if (call->IsStuck(now)) call->CancelFromOutside();
+        call->EndOverdueFind(now);
       }
     }
   }
@@ -301,8 +411,12 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
+  // In this order: each uses those before it, but for the watcher, which is told by the views.
   server::WorkerPool pool_;
+  ViewFile views_;
   SnapshotWatcher watcher_;
+  RetainedSnapshots retained_;
+  RunningSnapshots running_;
   std::thread janitor_;
 };
 
@@ -327,6 +441,9 @@ absl::StatusOr<std::unique_ptr<QueryPart>> QueryPart::Create(const QueryOptions&
 
 grpc::Service& QueryPart::service() { return *state_; }
 absl::Status QueryPart::Ready() const { return state_->Ready(); }
+void QueryPart::SetIngests(std::vector<IngestPeer> ingests) {
+  state_->SetIngests(std::move(ingests));
+}
 void QueryPart::Drain(absl::Time deadline) { state_->Drain(deadline); }
 
 }  // namespace qasino::query

@@ -5,10 +5,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "services/query/ingest_peer.h"
 #include "services/server/part.h"
 
 namespace grpc {
@@ -38,11 +40,16 @@ struct QueryOptions {
   // --query-threads: queries that run at the same time. More than there are cores, so
   // that quick ones are not stuck behind slow ones.
   int64_t threads = 32;
-  // --max-snapshot-size: a larger snapshot is not loaded.
+  // --max-snapshot-size: a larger snapshot is not loaded; and what the newest snapshot, those
+  // of retained generations and copies of the running one may take together.
   int64_t max_snapshot_bytes = int64_t{16} << 30;
+  // --views-file: a YAML list of views (views.h), read again when it changes. Empty: none.
+  std::string views_file;
 };
 
-// The query service: holds the newest snapshot of the store and answers SQL on it.
+// The query service: holds the newest snapshot of the store and answers SQL on it, and on
+// those of retained generations and of the running one, which it fetches when they are asked
+// for.
 //
 // Statements run on a pool of threads, a batch of rows at a time; between batches a
 // query whose client reads slowly holds no thread. All functions are thread-safe.
@@ -52,6 +59,11 @@ class QueryPart : public server::Part {
   static absl::StatusOr<std::unique_ptr<QueryPart>> Create(const QueryOptions& options,
                                                            std::shared_ptr<grpc::Channel> store,
                                                            prometheus::Registry& metrics);
+  // The ingest processes whose running shards are the running generation; until set, and
+  // after an empty list, it cannot be asked for. When it returns, nothing of those that were
+  // set before is used any more; Drain lets go of them too.
+  void SetIngests(std::vector<IngestPeer> ingests);
+
   // The gRPC server that has the service must be shut down before.
   ~QueryPart() override;
 

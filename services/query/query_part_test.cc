@@ -4,205 +4,17 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
-#include <prometheus/registry.h>
 
 #include <atomic>
-#include <map>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
-#include "qasino/v1/query.grpc.pb.h"
-#include "qasino/v1/snapshot.grpc.pb.h"
-#include "services/merge/fake_shard.h"
+#include "services/query/query_part_fixture.h"
 
 namespace qasino::query {
 namespace {
-
-using merge::FakeShard;
-using merge::ManifestOf;
-using merge::ShardImage;
-
-// A store that offers what a test tells it to.
-class FakeStore : public v1::SnapshotStore::Service {
- public:
-  void Offer(v1::Manifest manifest, const std::vector<std::shared_ptr<const ShardImage>>& shards) {
-    absl::MutexLock lock(&mutex_);
-    manifest_ = std::move(manifest);
-    for (const auto& shard : shards) shards_[shard->info.shard_id()] = shard;
-    ++offers_;
-  }
-
-  // Ends the watches.
-  void Stop() {
-    absl::MutexLock lock(&mutex_);
-    stopping_ = true;
-  }
-
-  int fetches() const { return fetches_.load(); }
-
-  // The next shard sent has a byte changed.
-  void DamageNext() { damage_ = true; }
-
-  grpc::Status WatchSnapshots(grpc::ServerContext* context, const v1::WatchSnapshotsRequest*,
-                              grpc::ServerWriter<v1::WatchSnapshotsResponse>* writer) override {
-    int seen = -1;
-    while (!context->IsCancelled()) {
-      v1::WatchSnapshotsResponse response;
-      {
-        absl::MutexLock lock(&mutex_);
-        const auto changed = [this, seen]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-          return offers_ != seen || stopping_;
-        };
-        if (!mutex_.AwaitWithTimeout(absl::Condition(&changed), absl::Milliseconds(20))) continue;
-        if (stopping_) return {grpc::StatusCode::UNAVAILABLE, "the store is stopping"};
-        seen = offers_;
-        *response.mutable_manifest() = manifest_;
-      }
-      writer->Write(response);
-    }
-    return grpc::Status::CANCELLED;
-  }
-
-  grpc::Status GetShard(grpc::ServerContext*, const v1::GetShardRequest* request,
-                        grpc::ServerWriter<v1::GetShardResponse>* writer) override {
-    std::shared_ptr<const ShardImage> shard;
-    {
-      absl::MutexLock lock(&mutex_);
-      shard = shards_[request->shard_id()];
-    }
-    if (shard == nullptr) return {grpc::StatusCode::NOT_FOUND, "no such shard"};
-    ++fetches_;
-    v1::GetShardResponse response;
-    *response.mutable_info() = shard->info;
-    writer->Write(response);
-    std::string bytes(shard->view());
-    if (damage_.exchange(false)) bytes[bytes.size() / 2] ^= 1;
-    for (size_t at = 0; at < bytes.size(); at += 1000) {
-      v1::ShardChunk& chunk = *response.mutable_chunk();
-      chunk.set_offset(at);
-      chunk.set_data(bytes.substr(at, 1000));
-      writer->Write(response);
-    }
-    return grpc::Status::OK;
-  }
-
- private:
-  absl::Mutex mutex_;
-  v1::Manifest manifest_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, std::shared_ptr<const ShardImage>> shards_ ABSL_GUARDED_BY(mutex_);
-  int offers_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::atomic<int> fetches_ = 0;
-  std::atomic<bool> damage_ = false;
-};
-
-struct Answer {
-  grpc::Status status;
-  v1::SnapshotInfo snapshot;
-  uint64_t rows = 0;
-  int64_t first_integer = 0;
-  bool has_summary = false;
-};
-
-class QueryPartTest : public testing::Test {
- protected:
-  void Start(QueryOptions options = {}, bool offer_empty = true) {
-    if (offer_empty) store_.Offer(ManifestOf(0, {}), {});
-    grpc::ServerBuilder store_builder;
-    store_builder.RegisterService(&store_);
-    store_server_ = store_builder.BuildAndStart();
-    options.identity = "query";
-    absl::StatusOr<std::unique_ptr<QueryPart>> part =
-        QueryPart::Create(options, store_server_->InProcessChannel({}), registry_);
-    ASSERT_TRUE(part.ok()) << part.status();
-    part_ = *std::move(part);
-    grpc::ServerBuilder builder;
-    builder.RegisterService(&part_->service());
-    server_ = builder.BuildAndStart();
-    stub_ = v1::Query::NewStub(server_->InProcessChannel({}));
-  }
-
-  void TearDown() override {
-    if (server_ != nullptr) server_->Shutdown();
-    part_.reset();
-    store_.Stop();
-    if (store_server_ != nullptr) store_server_->Shutdown();
-  }
-
-  Answer Ask(const std::string& sql, absl::Duration timeout = absl::Seconds(30)) {
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
-    v1::QueryRequest request;
-    request.set_sql(sql);
-    auto reader = stub_->Query(&context, request);
-    v1::QueryResponse response;
-    Answer answer;
-    while (reader->Read(&response)) {
-      if (response.has_header()) answer.snapshot = response.header().snapshot();
-      if (answer.rows == 0 && response.has_batch() &&
-          response.batch().columns(0).integers_size() > 0) {
-        answer.first_integer = response.batch().columns(0).integers(0);
-      }
-      answer.rows += response.batch().rows();
-      answer.has_summary |= response.has_summary();
-    }
-    answer.status = reader->Finish();
-    return answer;
-  }
-
-  // Asks until the answer is from this generation and revision.
-  Answer AskAt(int64_t generation, int64_t revision, const std::string& sql) {
-    const absl::Time deadline = absl::Now() + absl::Seconds(30);
-    Answer answer;
-    do {
-      answer = Ask(sql);
-      if (answer.snapshot.generation() == generation && answer.snapshot.revision() == revision) {
-        return answer;
-      }
-      absl::SleepFor(absl::Milliseconds(2));
-    } while (absl::Now() < deadline);
-    ADD_FAILURE() << "no snapshot " << generation << "/" << revision;
-    return answer;
-  }
-
-  void WaitUntilReady() {
-    const absl::Time deadline = absl::Now() + absl::Seconds(30);
-    while (!part_->Ready().ok() && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(2));
-    ASSERT_TRUE(part_->Ready().ok()) << part_->Ready();
-  }
-
-  // Waits until so many queries run or wait.
-  void WaitUntilActive(double queries) {
-    const absl::Time deadline = absl::Now() + absl::Seconds(30);
-    while (absl::Now() < deadline) {
-      for (const prometheus::MetricFamily& family : registry_.Collect()) {
-        if (family.name != "qasino_query_active") continue;
-        if (family.metric[0].gauge.value == queries) return;
-      }
-      absl::SleepFor(absl::Milliseconds(2));
-    }
-    FAIL() << "there were never " << queries << " queries";
-  }
-
-  prometheus::Registry registry_;
-  FakeStore store_;
-  std::unique_ptr<grpc::Server> store_server_;
-  std::unique_ptr<QueryPart> part_;
-  std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<v1::Query::Stub> stub_;
-};
-
-std::shared_ptr<const ShardImage> Shard(const std::string& id, int64_t generation, int rows) {
-  FakeShard shard(id, generation);
-  shard.Table("t", {"x INTEGER", "y TEXT"});
-  std::vector<std::string> values;
-  for (int i = 0; i < rows; ++i) values.push_back(fmt::format("{}, 'row {}'", i, i));
-  return shard.Publish("host of " + id, "t", values).Seal();
-}
 
 TEST_F(QueryPartTest, IsReadyWithTheEmptySnapshot) {
   Start();
@@ -414,25 +226,13 @@ TEST_F(QueryPartTest, ARequestThatDoesNotParseIsSaidToBe) {
             "the message is not a QueryRequest (texts must be valid UTF-8)");
 }
 
-TEST_F(QueryPartTest, NamesOfSnapshotsThatAreNotHere) {
+TEST_F(QueryPartTest, RunningIsOnlyEverTrue) {
   Start();
   WaitUntilReady();
-  const auto code = [this](const v1::QueryRequest& request) {
-    grpc::ClientContext context;
-    auto reader = stub_->Query(&context, request);
-    v1::QueryResponse response;
-    while (reader->Read(&response)) {
-    }
-    return reader->Finish().error_code();
-  };
   v1::QueryRequest request;
   request.set_sql("SELECT 1");
-  request.set_generation(12345);
-  EXPECT_EQ(code(request), grpc::StatusCode::NOT_FOUND);
-  request.set_running(true);
-  EXPECT_EQ(code(request), grpc::StatusCode::UNIMPLEMENTED);
-  request.set_generation(0);
-  EXPECT_EQ(code(request), grpc::StatusCode::OK);
+  request.set_running(false);
+  EXPECT_EQ(Ask(request).status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
 }  // namespace

@@ -11,8 +11,8 @@ namespace qasino::query {
 namespace {
 
 constexpr char kForms[] =
-    "SHOW TABLES [LIKE 'pattern'], SHOW CONNECTIONS, SHOW INFO, SHOW VIEWS, DESC table, "
-    "DESC VIEW view";
+    "SHOW TABLES [LIKE 'pattern'], SHOW CONNECTIONS, SHOW INFO, SHOW VIEWS, "
+    "SHOW GENERATIONS, DESC table, DESC VIEW view";
 
 // A word, or a text between quotes with the quotes taken off.
 struct Token {
@@ -84,6 +84,10 @@ std::optional<ShowStatement> Show(const std::vector<Token>& tokens) {
   if (what.Is("info")) {
     return ShowStatement{.sql = WithDatetime("qasino_server_info", "generation_start_epoch",
                                              "generation_start_datetime", "")};
+  }
+  if (what.Is("generations")) {
+    return ShowStatement{.sql = WithDatetime("qasino_server_generations", "committed_epoch",
+                                             "committed_datetime", " ORDER BY generation DESC")};
   }
   if (what.Is("views")) {
     return ShowStatement{

@@ -22,7 +22,7 @@ struct ShowStatement {
 // The statement when `sql` begins with SHOW, DESC or DESCRIBE, without case; nothing for
 // all other SQL. INVALID_ARGUMENT with the forms there are when it is not one of them.
 //   SHOW TABLES [LIKE 'pattern'], SHOW CONNECTIONS, SHOW INFO, SHOW VIEWS,
-//   DESC table, DESC VIEW view
+//   SHOW GENERATIONS, DESC table, DESC VIEW view
 absl::StatusOr<std::optional<ShowStatement>> ParseShow(std::string_view sql);
 
 }  // namespace qasino::query

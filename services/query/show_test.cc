@@ -19,8 +19,8 @@ TEST(ParseShow, LeavesOtherSqlAlone) {
 TEST(ParseShow, TakesItsFormsInAnyCaseWithAnyBlanks) {
   for (const char* sql :
        {"SHOW TABLES", "show tables;", " Show\n\tTables ; ", "SHOW TABLES LIKE 'a%'",
-        "show tables like \"x\";", "SHOW CONNECTIONS", "SHOW INFO;", "show views", "DESC t",
-        "desc \"odd name\";", "DESCRIBE t", "DESC VIEW v;"}) {
+        "show tables like \"x\";", "SHOW CONNECTIONS", "SHOW INFO;", "show views",
+        "SHOW GENERATIONS", "DESC t", "desc \"odd name\";", "DESCRIBE t", "DESC VIEW v;"}) {
     absl::StatusOr<std::optional<ShowStatement>> show = ParseShow(sql);
     ASSERT_TRUE(show.ok()) << sql << ": " << show.status();
     EXPECT_TRUE(show->has_value()) << sql;

@@ -14,7 +14,6 @@ using merge::Access;
 using merge::BuiltSnapshot;
 using merge::MergedTable;
 using merge::ShardSchema;
-using merge::TableSource;
 
 // More stay open only while more queries run at once.
 constexpr size_t kMostIdleConnections = 32;
@@ -23,11 +22,21 @@ constexpr size_t kMostIdleConnections = 32;
 
 absl::StatusOr<std::shared_ptr<const Snapshot>> Snapshot::Build(
     const v1::Manifest& manifest, std::vector<std::shared_ptr<const ShardImage>> shards,
-    const ServerFacts& facts) {
-  absl::StatusOr<BuiltSnapshot> built = merge::BuildSnapshot(manifest, shards, facts);
+    ServerFacts facts, std::shared_ptr<const ViewSet> views, merge::InternalTables internal) {
+  std::shared_ptr<Snapshot> snapshot(new Snapshot);
+  if (views != nullptr && !views->empty()) {
+    CheckedViews checked =
+        CheckViews(*views, merge::PlanMerge(manifest, merge::kMostAttached), internal);
+    snapshot->create_views_ = std::move(checked.create);
+    snapshot->views_failed_ = static_cast<int64_t>(checked.facts.size()) - snapshot->views_loaded();
+    facts.views = std::move(checked.facts);
+  }
+  snapshot->views_ = std::move(views);
+  absl::StatusOr<BuiltSnapshot> built =
+      merge::BuildSnapshot(manifest, shards, facts, merge::kMostAttached, internal);
   if (!built.ok()) return built.status();
 
-  std::shared_ptr<Snapshot> snapshot(new Snapshot);
+  snapshot->manifest_ = manifest;
   v1::SnapshotInfo& info = snapshot->info_;
   info.set_store_id(manifest.store_id());
   info.set_generation(manifest.generation());
@@ -47,21 +56,14 @@ absl::StatusOr<std::shared_ptr<const Snapshot>> Snapshot::Build(
   for (const MergedTable& table : built->tables) {
     if (table.access == Access::kLeftOut) {
       // Without it the name would mean the part of the table that is in the first shard.
-      fmt::format_to(std::back_inserter(snapshot->views_),
+      fmt::format_to(std::back_inserter(snapshot->merged_tables_),
                      "CREATE TEMP VIEW {} AS SELECT * FROM {};\n", sqlite::QuoteName(table.name),
                      sqlite::QuoteName(
                          fmt::format("{} could not be merged; see the server's log", table.name)));
     }
     if (table.access != Access::kView) continue;
-    fmt::format_to(std::back_inserter(snapshot->views_), "CREATE TEMP VIEW {} AS ",
-                   sqlite::QuoteName(table.name));
-    const char* separator = "";
-    for (const TableSource& source : table.sources) {
-      snapshot->views_ += separator;
-      snapshot->views_ += SourceSelect(table, source, ShardSchema(source.shard));
-      separator = " UNION ALL ";
-    }
-    snapshot->views_ += ";\n";
+    fmt::format_to(std::back_inserter(snapshot->merged_tables_), "CREATE TEMP VIEW {} AS {};\n",
+                   sqlite::QuoteName(table.name), merge::ViewSelect(table, ShardSchema));
   }
 
   // What cannot be opened must not become the newest snapshot.
@@ -95,7 +97,10 @@ absl::StatusOr<std::unique_ptr<Sandbox>> Snapshot::Open() const {
       return status;
     }
   }
-  if (absl::Status status = database->Execute(views_); !status.ok()) return status;
+  if (absl::Status status = database->Execute(merged_tables_); !status.ok()) return status;
+  for (const std::string& create : create_views_) {
+    if (absl::Status status = database->Execute(create); !status.ok()) return status;
+  }
   return std::make_unique<Sandbox>(*std::move(database));
 }
 

@@ -2,6 +2,7 @@
 #define QASINO_SERVICES_QUERY_SNAPSHOT_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 #include "qasino/v1/snapshot.pb.h"
 #include "services/merge/snapshot_builder.h"
 #include "services/query/sandbox.h"
+#include "services/query/views.h"
 #include "services/sqlite/database.h"
 
 namespace qasino::query {
@@ -27,18 +29,27 @@ using merge::ShardImage;
 //
 // The shards' bytes are read where they lie, by any number of connections. Only what
 // must be converted or cannot be attached is copied, once, when the snapshot is built.
+// The views that can be used on it are on every connection, in the temp schema.
 //
 // A query holds a Connection, which keeps the snapshot alive; the last one to let go
 // frees it.
 class Snapshot : public std::enable_shared_from_this<Snapshot> {
  public:
   // The shards are those of the manifest, in its order. DATA_LOSS when one cannot be
-  // read. Takes time in proportion to what must be copied.
+  // read. Takes time in proportion to what must be copied. The views of the facts are those
+  // of `views`, as they are on this snapshot; null: there are none.
   static absl::StatusOr<std::shared_ptr<const Snapshot>> Build(
       const v1::Manifest& manifest, std::vector<std::shared_ptr<const ShardImage>> shards,
-      const ServerFacts& facts);
+      ServerFacts facts, std::shared_ptr<const ViewSet> views = nullptr,
+      merge::InternalTables internal = merge::InternalTables::kFilled);
 
   const v1::SnapshotInfo& info() const { return info_; }
+  // What it was built from.
+  const v1::Manifest& manifest() const { return manifest_; }
+  const std::shared_ptr<const ViewSet>& views() const { return views_; }
+  // Views that can be used, and that cannot.
+  int64_t views_loaded() const { return static_cast<int64_t>(create_views_.size()); }
+  int64_t views_failed() const { return views_failed_; }
   const std::vector<std::shared_ptr<const ShardImage>>& shards() const { return shards_; }
   // What could not be merged as it should, in words; only the tables named are affected.
   const std::vector<std::string>& faults() const { return faults_; }
@@ -71,6 +82,7 @@ class Snapshot : public std::enable_shared_from_this<Snapshot> {
 
   // Constant after Build.
   v1::SnapshotInfo info_;
+  v1::Manifest manifest_;
   std::vector<std::string> faults_;
   std::vector<std::shared_ptr<const ShardImage>> shards_;
   // The internal tables, and the merged tables that had to be copied.
@@ -78,11 +90,19 @@ class Snapshot : public std::enable_shared_from_this<Snapshot> {
   // Which shards a connection attaches, by index.
   std::vector<int> attached_;
   // CREATE TEMP VIEW statements of tables that several shards have.
-  std::string views_;
+  std::string merged_tables_;
+  std::shared_ptr<const ViewSet> views_;
+  // CREATE TEMP VIEW statements of the views that can be used, each to be executed alone.
+  std::vector<std::string> create_views_;
+  int64_t views_failed_ = 0;
 
   mutable absl::Mutex mutex_;
   mutable std::vector<std::unique_ptr<Sandbox>> idle_ ABSL_GUARDED_BY(mutex_);
 };
+
+// Called once with a snapshot that was asked for, or with why there is none: at once or later,
+// on any thread. It does not block.
+using SnapshotFound = std::function<void(absl::StatusOr<std::shared_ptr<const Snapshot>>)>;
 
 }  // namespace qasino::query
 

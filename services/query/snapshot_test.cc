@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "services/merge/fake_shard.h"
@@ -51,11 +52,11 @@ TEST(Snapshot, EmptyOneHasTheInternalTables) {
   EXPECT_EQ(Rows(*snapshot, "SELECT 1"), Expected{"1"});
   EXPECT_EQ(Rows(*snapshot, "SELECT generation_number FROM qasino_server_info"), Expected{"0"});
   EXPECT_EQ(Rows(*snapshot, "SELECT identity, nr_tables FROM qasino_server_connections"),
-            Expected{"server|8"});
+            Expected{"server|9"});
   EXPECT_EQ(Rows(*snapshot,
                  "SELECT nr_rows FROM qasino_server_tables "
                  "WHERE tablename = 'qasino_server_tables'"),
-            Expected{"8"});
+            Expected{"9"});
 }
 
 TEST(Snapshot, OneShardIsReadInPlace) {
@@ -174,6 +175,61 @@ TEST(Snapshot, AStaticTableIsHiddenByAPublishedOne) {
                  "SELECT tablename, static FROM qasino_server_tables WHERE tablename < 'q' "
                  "OR tablename > 'r' ORDER BY 1"),
             (Expected{"T|0", "s|1"}));
+}
+
+TEST(Snapshot, ColumnsThatTheFirstShardLacksHaveTheirTypes) {
+  const auto snapshot =
+      Build({FakeShard("a", 60).Table("t", {"x INTEGER"}).Publish("h1", "t", {"1"}).Seal(),
+             FakeShard("b", 60)
+                 .Table("t", {"y TEXT", "x INTEGER"})
+                 .Publish("h2", "t", {"'2', 3"})
+                 .Seal()});
+  absl::StatusOr<Snapshot::Connection> connection = snapshot->Connect();
+  ASSERT_TRUE(connection.ok()) << connection.status();
+  absl::StatusOr<sqlite::Statement> statement =
+      connection->sandbox().Prepare("SELECT y, a.x FROM (SELECT * FROM t) a");
+  ASSERT_TRUE(statement.ok()) << statement.status();
+  EXPECT_STREQ(sqlite3_column_decltype(statement->get(), 0), "TEXT");
+  EXPECT_STREQ(sqlite3_column_decltype(statement->get(), 1), "INTEGER");
+  EXPECT_EQ(Rows(*snapshot, "SELECT * FROM t"), (Expected{"1|-", "3|2"}));
+}
+
+TEST(Snapshot, ViewsAreOnTheConnectionsAndInTheirTable) {
+  std::string yaml;
+  for (const auto& [name, select] : std::vector<std::pair<std::string, std::string>>{
+           {"doubled", "SELECT 2 * x AS x FROM t"},
+           {"u", "SELECT 1"},
+           {"broken", "SELECT * FROM absent"},
+           {"both", "SELECT * FROM doubled, u"},
+           {"own", "SELECT viewname FROM qasino_server_views"}}) {
+    yaml += fmt::format("- viewname: {0}\n  view: CREATE VIEW {0} AS {1}\n", name, select);
+  }
+  const absl::StatusOr<ViewSet> views = ParseViews(yaml);
+  ASSERT_TRUE(views.ok()) << views.status();
+  const Shards shards = {
+      FakeShard("a", 60).Table("t", {"x INTEGER"}).Publish("h1", "t", {"1"}).Seal(),
+      FakeShard("b", 60)
+          .Table("t", {"x INTEGER"})
+          .Publish("h2", "t", {"2"})
+          .Table("u", {"z INTEGER"})
+          .Publish("h2", "u", {"9"})
+          .Seal()};
+  const absl::StatusOr<std::shared_ptr<const Snapshot>> built = Snapshot::Build(
+      ManifestOf(60, shards), shards, {.identity = "server"}, std::make_shared<ViewSet>(*views));
+  ASSERT_TRUE(built.ok()) << built.status();
+  const Snapshot& snapshot = **built;
+  EXPECT_EQ(snapshot.views_loaded(), 3);
+  EXPECT_EQ(snapshot.views_failed(), 2);
+  EXPECT_EQ(Rows(snapshot, "SELECT * FROM both"), (Expected{"2|9", "4|9"}));
+  EXPECT_EQ(Rows(snapshot, "SELECT viewname, loaded, errormsg FROM qasino_server_views"),
+            (Expected{"both|1|", "broken|0|no such table: absent", "doubled|1|", "own|1|",
+                      "u|0|table u already exists"}));
+  EXPECT_EQ(Rows(snapshot, "SELECT count(*) FROM own"), Expected{"5"});
+  EXPECT_EQ(Rows(snapshot, "SELECT * FROM u"), Expected{"9"});
+  EXPECT_EQ(Rows(snapshot,
+                 "SELECT nr_rows FROM qasino_server_tables "
+                 "WHERE tablename = 'qasino_server_views'"),
+            Expected{"5"});
 }
 
 TEST(Snapshot, ARubbishShardIsDataLoss) {

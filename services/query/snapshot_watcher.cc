@@ -2,11 +2,8 @@
 
 #include <fmt/format.h>
 #include <grpcpp/grpcpp.h>
-#include <xxhash.h>
 
 #include <algorithm>
-#include <cstring>
-#include <new>
 #include <utility>
 
 #include "absl/random/random.h"
@@ -17,12 +14,6 @@ namespace qasino::query {
 namespace {
 
 constexpr char kPart[] = "query";
-// One attempt at a shard's transfer; the next goes on where it ended.
-constexpr absl::Duration kAttempt = absl::Minutes(1);
-
-absl::Status FromGrpc(const grpc::Status& status) {
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
-}
 
 // Generations never fall: a store that lost its data begins with an empty snapshot, and
 // what is held is better than that until the next generation is sealed.
@@ -31,11 +22,23 @@ bool Replaces(const v1::Manifest& manifest, const v1::SnapshotInfo& held) {
   return manifest.store_id() != held.store_id() || manifest.revision() > held.revision();
 }
 
+// For a store that does not tell which generations it holds.
+v1::GenerationInfo InfoOf(const v1::Manifest& manifest) {
+  v1::GenerationInfo info;
+  info.set_generation(manifest.generation());
+  info.set_revision(manifest.revision());
+  info.set_complete(manifest.complete());
+  info.set_shards(manifest.shards_size());
+  info.set_size_bytes(SumOfSizes(manifest));
+  *info.mutable_committed_at() = manifest.committed_at();
+  return info;
+}
+
 }  // namespace
 
 SnapshotWatcher::SnapshotWatcher(std::shared_ptr<grpc::Channel> store, Options options)
-    : store_(std::move(store)),
-      options_(std::move(options)),
+    : options_(std::move(options)),
+      store_(std::move(store)),
       connection_(absl::UnavailableError("not connected yet")),
       thread_([this] { Run(); }) {}
 
@@ -45,8 +48,8 @@ void SnapshotWatcher::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
-    for (grpc::ClientContext* call : calls_) call->TryCancel();
   }
+  store_.Stop();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -58,18 +61,6 @@ std::shared_ptr<const Snapshot> SnapshotWatcher::newest() const {
 absl::Status SnapshotWatcher::connection() const {
   absl::MutexLock lock(&mutex_);
   return connection_;
-}
-
-bool SnapshotWatcher::Enter(grpc::ClientContext* context) {
-  absl::MutexLock lock(&mutex_);
-  if (stopping_) return false;
-  calls_.push_back(context);
-  return true;
-}
-
-void SnapshotWatcher::Leave(grpc::ClientContext* context) {
-  absl::MutexLock lock(&mutex_);
-  std::erase(calls_, context);
 }
 
 void SnapshotWatcher::Run() {
@@ -103,9 +94,11 @@ absl::Status SnapshotWatcher::Watch() {
     request.set_from_generation(held->info().generation());
     request.set_from_revision(held->info().revision());
   }
-  if (!Enter(&context)) return absl::CancelledError("stopping");
-  std::unique_ptr<v1::SnapshotStore::Stub> stub = v1::SnapshotStore::NewStub(store_);
-  auto reader = stub->WatchSnapshots(&context, request);
+  const ShardFetcher::Call call(store_, context);
+  if (!call.may_begin()) return absl::CancelledError("stopping");
+  const std::unique_ptr<v1::SnapshotStore::Stub> stub =
+      v1::SnapshotStore::NewStub(store_.channel());
+  const auto reader = stub->WatchSnapshots(&context, request);
   v1::WatchSnapshotsResponse response;
   absl::Status loaded;
   bool first = true;
@@ -130,45 +123,28 @@ absl::Status SnapshotWatcher::Watch() {
   // After a failure to load the watch is begun anew, which brings the newest snapshot.
   if (!loaded.ok()) context.TryCancel();
   const grpc::Status finished = reader->Finish();
-  Leave(&context);
   if (!loaded.ok()) return loaded;
   return finished.ok() ? absl::UnavailableError("the store ended the watch") : FromGrpc(finished);
 }
 
 absl::Status SnapshotWatcher::Load(const v1::Manifest& manifest) {
   const absl::Time began = absl::Now();
-  uint64_t bytes = 0;
-  for (const v1::ShardInfo& info : manifest.shards()) {
-    // Each alone is compared first, so that the sum cannot overflow.
-    if (info.size_bytes() > static_cast<uint64_t>(options_.max_snapshot_bytes)) bytes = UINT64_MAX;
-    if (bytes != UINT64_MAX) bytes += info.size_bytes();
-  }
-  if (bytes > static_cast<uint64_t>(options_.max_snapshot_bytes)) {
+  if (SumOfSizes(manifest) > static_cast<uint64_t>(options_.max_snapshot_bytes)) {
     return absl::ResourceExhaustedError(fmt::format(
         "the snapshot is larger than {} bytes (--max-snapshot-size)", options_.max_snapshot_bytes));
   }
-
   const std::shared_ptr<const Snapshot> held = newest();
-  std::vector<std::shared_ptr<const ShardImage>> shards;
-  for (const v1::ShardInfo& info : manifest.shards()) {
-    std::shared_ptr<const ShardImage> shard;
-    if (held != nullptr && held->info().store_id() == manifest.store_id()) {
-      for (const auto& known : held->shards()) {
-        if (known->info.shard_id() == info.shard_id() && known->info.xxh3() == info.xxh3() &&
-            known->info.size_bytes() == info.size_bytes()) {
-          shard = known;
-        }
-      }
-    }
-    if (shard == nullptr) {
-      absl::StatusOr<std::shared_ptr<const ShardImage>> fetched = Fetch(manifest, info);
-      if (!fetched.ok()) return fetched.status();
-      shard = *std::move(fetched);
-    }
-    shards.push_back(std::move(shard));
+  const bool same_store = held != nullptr && held->info().store_id() == manifest.store_id();
+  absl::StatusOr<ShardImages> shards =
+      store_.GetShards(manifest, same_store ? held->shards() : ShardImages());
+  if (!shards.ok()) return shards.status();
+  absl::StatusOr<std::vector<v1::GenerationInfo>> generations = store_.ListGenerations();
+  {
+    absl::MutexLock lock(&mutex_);
+    generations_ = generations.ok() ? *std::move(generations)
+                                    : std::vector<v1::GenerationInfo>{InfoOf(manifest)};
   }
-  absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot =
-      Snapshot::Build(manifest, std::move(shards), options_.facts());
+  absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot = Build(manifest, *std::move(shards));
   if (!snapshot.ok()) return snapshot.status();
   const std::shared_ptr<const Snapshot> placed = *snapshot;
   for (const std::string& fault : placed->faults()) {
@@ -180,76 +156,65 @@ absl::Status SnapshotWatcher::Load(const v1::Manifest& manifest) {
     newest_.swap(last);
   }
   last.reset();  // outside the lock: it may be the last holder of much memory
-  const absl::Duration took = absl::Now() - began;
-  options_.loaded(*placed, took);
-  log::Info(kPart, "snapshot loaded",
-            {{"generation", manifest.generation()},
-             {"revision", manifest.revision()},
-             {"shards", manifest.shards_size()},
-             {"bytes", placed->size_bytes()},
-             {"publishers", placed->info().publishers()},
-             {"complete", manifest.complete()},
-             {"seconds", took}});
+  TellOf(*placed, absl::Now() - began, "snapshot loaded");
+  // Views that changed while it was built did not find it in place.
+  RefreshViews();
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<const ShardImage>> SnapshotWatcher::Fetch(
-    const v1::Manifest& manifest, const v1::ShardInfo& info) {
-  auto image = std::make_shared<ShardImage>();
-  image->info = info;
-  // Without initialisation: each byte is written once, by the transfer.
-  image->bytes.reset(new (std::nothrow) char[info.size_bytes()]);
-  if (image->bytes == nullptr) {
-    return absl::ResourceExhaustedError(
-        fmt::format("no memory for shard {} of {} bytes", info.shard_id(), info.size_bytes()));
-  }
-  uint64_t received = 0;
-  while (received < info.size_bytes()) {
-    const uint64_t before = received;
-    const absl::Status status = FetchFrom(manifest.generation(), *image, &received);
-    if (!status.ok() && received == before) return status;
-    if (absl::IsDataLoss(status)) return status;
-    if (status.ok() && received < info.size_bytes()) {
-      return absl::DataLossError(fmt::format("shard {}: its bytes ended early", info.shard_id()));
+void SnapshotWatcher::RefreshViews() {
+  for (;;) {
+    const absl::Time began = absl::Now();
+    std::shared_ptr<const Snapshot> held = newest();
+    if (held == nullptr || held->views() == Views()) return;
+    absl::StatusOr<std::shared_ptr<const Snapshot>> built = Build(held->manifest(), held->shards());
+    if (!built.ok()) {
+      log::Error(kPart, "the snapshot could not be built anew for its views",
+                 {{"generation", held->info().generation()}, {"status", built.status()}});
+      return;
     }
+    const std::shared_ptr<const Snapshot> placed = *std::move(built);
+    bool in_place = false;
+    {
+      absl::MutexLock lock(&mutex_);
+      // Another snapshot that came meanwhile is newer.
+      if (newest_ == held) {
+        newest_ = placed;
+        in_place = true;
+      }
+    }
+    if (in_place) TellOf(*placed, absl::Now() - began, "views loaded");
   }
-  if (XXH3_64bits(image->bytes.get(), received) != info.xxh3()) {
-    return absl::DataLossError(
-        fmt::format("shard {}: its bytes do not have the checksum", info.shard_id()));
-  }
-  return image;
 }
 
-absl::Status SnapshotWatcher::FetchFrom(int64_t generation, const ShardImage& image,
-                                        uint64_t* received) {
-  const uint64_t size = image.info.size_bytes();
-  grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + kAttempt));
-  v1::GetShardRequest request;
-  request.set_generation(generation);
-  request.set_shard_id(image.info.shard_id());
-  request.set_offset(*received);
-  if (!Enter(&context)) return absl::CancelledError("stopping");
-  std::unique_ptr<v1::SnapshotStore::Stub> stub = v1::SnapshotStore::NewStub(store_);
-  auto reader = stub->GetShard(&context, request);
-  v1::GetShardResponse response;
-  absl::Status wrong;
-  while (reader->Read(&response)) {
-    if (!response.has_chunk()) continue;
-    const v1::ShardChunk& chunk = response.chunk();
-    if (chunk.offset() != *received || chunk.data().size() > size - *received) {
-      wrong = absl::DataLossError(
-          fmt::format("shard {}: its bytes came out of order, or too many", image.info.shard_id()));
-      break;
-    }
-    std::memcpy(image.bytes.get() + *received, chunk.data().data(), chunk.data().size());
-    *received += chunk.data().size();
-  }
-  if (!wrong.ok()) context.TryCancel();
-  const grpc::Status finished = reader->Finish();
-  Leave(&context);
-  if (!wrong.ok()) return wrong;
-  return finished.ok() ? absl::OkStatus() : FromGrpc(finished);
+absl::StatusOr<std::shared_ptr<const Snapshot>> SnapshotWatcher::Build(const v1::Manifest& manifest,
+                                                                       ShardImages shards) const {
+  return Snapshot::Build(manifest, std::move(shards), Facts(), Views());
+}
+
+std::shared_ptr<const ViewSet> SnapshotWatcher::Views() const {
+  return options_.views ? options_.views() : nullptr;
+}
+
+ServerFacts SnapshotWatcher::Facts() const {
+  ServerFacts facts = options_.facts();
+  absl::MutexLock lock(&mutex_);
+  facts.generations = generations_;
+  return facts;
+}
+
+void SnapshotWatcher::TellOf(const Snapshot& placed, absl::Duration took, const char* event) const {
+  options_.loaded(placed, took);
+  log::Info(kPart, event,
+            {{"generation", placed.info().generation()},
+             {"revision", placed.info().revision()},
+             {"shards", placed.shards().size()},
+             {"bytes", placed.size_bytes()},
+             {"publishers", placed.info().publishers()},
+             {"complete", placed.info().complete()},
+             {"views", placed.views_loaded()},
+             {"views_failed", placed.views_failed()},
+             {"seconds", took}});
 }
 
 }  // namespace qasino::query

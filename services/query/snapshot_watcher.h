@@ -13,11 +13,11 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "qasino/v1/snapshot.pb.h"
+#include "services/query/shard_fetcher.h"
 #include "services/query/snapshot.h"
 
 namespace grpc {
 class Channel;
-class ClientContext;
 }  // namespace grpc
 
 namespace qasino::query {
@@ -25,7 +25,7 @@ namespace qasino::query {
 // Follows the snapshot store: waits for new manifests, fetches the shards that it does
 // not hold yet, builds the snapshot and puts it in place of the last one, which lives on
 // while queries use it. When the store is away it goes on serving what it has and
-// connects again by itself.
+// connects again by itself. The snapshot is built anew when the views have changed.
 //
 // One thread of its own does the work; all functions may be called from any thread.
 class SnapshotWatcher {
@@ -35,9 +35,12 @@ class SnapshotWatcher {
     int64_t max_snapshot_bytes = int64_t{16} << 30;
     absl::Duration initial_backoff = absl::Milliseconds(100);
     absl::Duration max_backoff = absl::Seconds(2);
-    // Asked when a snapshot is built.
+    // Asked when a snapshot is built; its views and generations are put in here.
     std::function<ServerFacts()> facts;
-    // Told when a snapshot is in place, with the time from the manifest's arrival.
+    // The views as they are now. Not set: none.
+    std::function<std::shared_ptr<const ViewSet>()> views;
+    // Told when a snapshot is in place, with the time from the manifest's arrival, or from
+    // the change of the views.
     std::function<void(const Snapshot&, absl::Duration)> loaded;
     // Told of each failure to load a snapshot that the store offered.
     std::function<void(const absl::Status&)> failed;
@@ -57,6 +60,14 @@ class SnapshotWatcher {
   // The newest snapshot; null until the store has offered one.
   std::shared_ptr<const Snapshot> newest() const ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Builds the newest snapshot anew, of the same shards, when it does not have the views
+  // that there are now. To be called after they have changed. Returns when queries see them.
+  void RefreshViews() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // What a snapshot that is built now tells of this server, with the generations that the
+  // store held when it offered the newest one.
+  ServerFacts Facts() const ABSL_LOCKS_EXCLUDED(mutex_);
+
   // OK while the watch lives, else why it does not.
   absl::Status connection() const ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -64,24 +75,22 @@ class SnapshotWatcher {
   void Run();
   absl::Status Watch();
   absl::Status Load(const v1::Manifest& manifest);
-  absl::StatusOr<std::shared_ptr<const ShardImage>> Fetch(const v1::Manifest& manifest,
-                                                          const v1::ShardInfo& info);
-  // Receives from *received on, which grows by what came.
-  absl::Status FetchFrom(int64_t generation, const ShardImage& image, uint64_t* received);
-  // Makes the context the one that Stop cancels; false when stopping already.
-  bool Enter(grpc::ClientContext* context) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Leave(grpc::ClientContext* context) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<std::shared_ptr<const Snapshot>> Build(const v1::Manifest& manifest,
+                                                        ShardImages shards) const;
+  std::shared_ptr<const ViewSet> Views() const;
+  void TellOf(const Snapshot& placed, absl::Duration took, const char* event) const;
 
   // Constant after construction.
-  const std::shared_ptr<grpc::Channel> store_;
   const Options options_;
+
+  // Synchronises itself.
+  ShardFetcher store_;
 
   mutable absl::Mutex mutex_;
   std::shared_ptr<const Snapshot> newest_ ABSL_GUARDED_BY(mutex_);
   absl::Status connection_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::GenerationInfo> generations_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  // Calls in progress: the watch, and the fetching of a shard.
-  std::vector<grpc::ClientContext*> calls_ ABSL_GUARDED_BY(mutex_);
 
   std::thread thread_;
 };

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "services/ingest/flags.h"
 #include "services/ingest/ingest_part.h"
@@ -17,6 +18,27 @@
 namespace qasino {
 namespace {
 
+// Ingest, whose running shard query asks for in this process. Query may go on while ingest is
+// drained, which comes first because ingest needs the grace most; so it lets go of it then.
+class IngestForQuery : public server::Part {
+ public:
+  IngestForQuery(ingest::IngestPart& ingest, query::QueryPart& query)
+      : ingest_(ingest), query_(query) {}
+
+  std::string_view name() const override { return ingest_.name(); }
+  std::string_view service_name() const override { return ingest_.service_name(); }
+  grpc::Service& service() override { return ingest_.service(); }
+  absl::Status Ready() const override { return ingest_.Ready(); }
+  void Drain(absl::Time deadline) override {
+    query_.SetIngests({});
+    ingest_.Drain(deadline);
+  }
+
+ private:
+  ingest::IngestPart& ingest_;
+  query::QueryPart& query_;
+};
+
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "qasino: %s\n", std::string(status.message()).c_str());
   return 1;
@@ -26,6 +48,7 @@ int Main(int argc, char** argv) {
   ingest::IngestOptions ingest_options;
   store::StoreOptions store_options;
   query::QueryOptions query_options;
+  query::IngestFlags other_ingests;
   int ingest_port = 15601;
   int query_port = 15602;
   int store_port = 15603;
@@ -44,6 +67,9 @@ int Main(int argc, char** argv) {
   ingest::AddFlags(line, ingest_options);
   store::AddFlags(line, store_options);
   query::AddFlags(line, query_options);
+  query::AddIngestFlags(line, other_ingests,
+                        "Further ingest processes of the store, as host:port,host:port: they are "
+                        "asked for the running generation beside the one in this process");
   line.SetFooter(
       "Examples:\n"
       "  qasino --generation-duration 5s --data-dir /var/lib/qasino\n"
@@ -78,9 +104,14 @@ int Main(int argc, char** argv) {
 
   auto ingest = ingest::IngestPart::Create(ingest_options, channel, (*process)->metrics());
   if (!ingest.ok()) return stop(ingest.status());
-  if (auto bound = (*process)->Serve(**ingest, ingest_port); !bound.ok()) {
+  IngestForQuery ingest_for_query(**ingest, **query);
+  if (auto bound = (*process)->Serve(ingest_for_query, ingest_port); !bound.ok()) {
     return stop(bound.status());
   }
+  auto peers = query::MakeIngestPeers(other_ingests);
+  if (!peers.ok()) return stop(peers.status());
+  peers->push_back({"of this process", (*process)->InProcessChannel(ingest_for_query)});
+  (*query)->SetIngests(*std::move(peers));
   return (*process)->Run();
 }
 
