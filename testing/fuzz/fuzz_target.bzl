@@ -2,7 +2,7 @@
 
 load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_library", "cc_test")
 
-def fuzz_target(name, deps, message = None, mutator = [], mutator_deps = []):
+def fuzz_target(name, deps, message = None, proto = None, protos = [], mutator = [], mutator_deps = []):
     """A target named NAME with these parts:
 
       NAME         the libFuzzer program. It needs --config=fuzz and is built only when asked
@@ -14,7 +14,9 @@ def fuzz_target(name, deps, message = None, mutator = [], mutator_deps = []):
       name: of the target. NAME_fuzz.cc is its file; where there is a NAME.dict, libFuzzer is
         given its words.
       deps: what it needs.
-      message: the corpus's files *.textproto are such messages of qasino.v1.
+      message: the corpus's files *.textproto are such messages.
+      proto: the .proto file that has it, as one imports it.
+      protos: the labels of it and what it imports, beside those of proto/.
       mutator: files with a LLVMFuzzerCustomMutator.
       mutator_deps: what they need.
     """
@@ -48,13 +50,13 @@ def fuzz_target(name, deps, message = None, mutator = [], mutator_deps = []):
             "made=$(RULEDIR)/seeds/%s/$$(basename $$seed);" % name,
             "case $$seed in",
             "*.textproto)",
-            "/usr/bin/protoc -Iproto --encode=qasino.v1.%s" % message,
-            "proto/qasino/v1/*.proto <$$seed >$${made%.textproto}.bin;;",
+            "/usr/bin/protoc -I. -Iproto --encode=%s %s" % (message, proto),
+            "<$$seed >$${made%.textproto}.bin;;",
             "*) cp $$seed $$made;;",
             "esac || exit 1;",
             "done",
         ]),
-        tools = ["//proto/qasino/v1:protos"],
+        tools = ["//proto/qasino/v1:protos"] + protos,
     )
     cc_test(
         name = name + "_test",

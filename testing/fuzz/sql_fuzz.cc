@@ -2,7 +2,6 @@
 #include <google/protobuf/stubs/logging.h>
 #include <xxhash.h>
 
-#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -112,7 +111,7 @@ class Door {
 
   // Runs it to its end. `answer`, where there is one, gets the batches.
   absl::Status Run(const v1::QueryRequest& request, std::string* answer) {
-    const std::atomic<bool> cancelled = false;
+    query::Cancellation cancellation;
     query::CursorOptions options;
     options.arrived = absl::Now();
     options.deadline = options.arrived + (answer == nullptr ? kTimeout : absl::Minutes(1));
@@ -122,7 +121,7 @@ class Door {
     options.batch_bytes = 16 << 10;
     auto connection = snapshot_->Connect();
     RequireOk(connection.status(), "connect");
-    auto cursor = query::Cursor::Open(*std::move(connection), request, options, &cancelled);
+    auto cursor = query::Cursor::Open(*std::move(connection), request, options, &cancellation);
     if (!cursor.ok()) return cursor.status();
     while (!(*cursor)->done()) {
       v1::QueryResponse response;
