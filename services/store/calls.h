@@ -7,11 +7,13 @@
 #include "absl/time/time.h"
 #include "qasino/v1/snapshot.pb.h"
 #include "services/server/worker_pool.h"
+#include "services/store/byte_budget.h"
 #include "services/store/data_folder.h"
 #include "services/store/shard_info.h"
 #include "services/store/snapshot_keeper.h"
 #include "services/store/store_metrics.h"
 #include "services/store/stream_set.h"
+#include "services/tables/validate_table.h"
 
 namespace grpc {
 class ByteBuffer;
@@ -20,6 +22,7 @@ template <class Request>
 class ServerReadReactor;
 template <class Response>
 class ServerWriteReactor;
+class ServerUnaryReactor;
 }  // namespace grpc
 
 namespace qasino::store {
@@ -27,6 +30,7 @@ namespace qasino::store {
 // What the store's calls work with. All of it outlives every call.
 struct Calls {
   ShardLimits limits;
+  tables::TableLimits table_limits;
   // A peer that neither sends nor takes anything for so long is given up.
   absl::Duration idle_limit;
   size_t chunk_bytes;  // sent at a time; at most 1 MiB
@@ -40,22 +44,47 @@ struct Calls {
   StreamSet puts;
   StreamSet gets;
   StreamSet watches;
+  // Changes of static and persistent tables, and the memory that they take.
+  StreamSet changes;
+  ByteBudget changing;
 };
 
-// SnapshotStore.PutShard: the reactor of one call, which deletes itself. It parses the
-// messages itself, on the pool.
+// Each is the reactor of one call, which deletes itself. They parse their messages
+// themselves: see messages.h.
+
+// SnapshotStore.PutShard.
 grpc::ServerReadReactor<grpc::ByteBuffer>* StartPutShard(Calls* calls,
                                                          grpc::CallbackServerContext* context,
                                                          grpc::ByteBuffer* response);
 
-// SnapshotStore.GetShard, likewise.
-grpc::ServerWriteReactor<v1::GetShardResponse>* StartGetShard(Calls* calls,
-                                                              grpc::CallbackServerContext* context,
-                                                              const v1::GetShardRequest& request);
+// SnapshotStore.GetShard.
+grpc::ServerWriteReactor<grpc::ByteBuffer>* StartGetShard(Calls* calls,
+                                                          grpc::CallbackServerContext* context,
+                                                          const grpc::ByteBuffer* request);
 
-// SnapshotStore.WatchSnapshots, likewise.
-grpc::ServerWriteReactor<v1::WatchSnapshotsResponse>* StartWatchSnapshots(
-    Calls* calls, grpc::CallbackServerContext* context, const v1::WatchSnapshotsRequest& request);
+// SnapshotStore.GetCarriedShard.
+grpc::ServerWriteReactor<grpc::ByteBuffer>* StartGetCarriedShard(
+    Calls* calls, grpc::CallbackServerContext* context, const grpc::ByteBuffer* request);
+
+// SnapshotStore.WatchSnapshots.
+grpc::ServerWriteReactor<grpc::ByteBuffer>* StartWatchSnapshots(
+    Calls* calls, grpc::CallbackServerContext* context, const grpc::ByteBuffer* request);
+
+// SnapshotStore.PutStaticTable, and the others that change tables.
+grpc::ServerUnaryReactor* StartPutStaticTable(Calls* calls, grpc::CallbackServerContext* context,
+                                              const grpc::ByteBuffer* request,
+                                              grpc::ByteBuffer* response);
+grpc::ServerUnaryReactor* StartDropStaticTable(Calls* calls, grpc::CallbackServerContext* context,
+                                               const grpc::ByteBuffer* request,
+                                               grpc::ByteBuffer* response);
+grpc::ServerUnaryReactor* StartPutPersistentTable(Calls* calls,
+                                                  grpc::CallbackServerContext* context,
+                                                  const grpc::ByteBuffer* request,
+                                                  grpc::ByteBuffer* response);
+grpc::ServerUnaryReactor* StartDropPersistentTable(Calls* calls,
+                                                   grpc::CallbackServerContext* context,
+                                                   const grpc::ByteBuffer* request,
+                                                   grpc::ByteBuffer* response);
 
 }  // namespace qasino::store
 

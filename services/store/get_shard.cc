@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -14,35 +15,59 @@
 #include "absl/synchronization/mutex.h"
 #include "services/store/calls.h"
 #include "services/store/grpc_status.h"
+#include "services/store/messages.h"
 
 namespace qasino::store {
 namespace {
 
 using Response = v1::GetShardResponse;
 
+// Bytes in memory, as a file.
+class MemoryFile : public ReadableFile {
+ public:
+  explicit MemoryFile(SnapshotKeeper::CarriedPtr shard) : shard_(std::move(shard)) {}
+
+  absl::StatusOr<size_t> ReadAt(uint64_t offset, size_t size, char* buffer) const override {
+    const std::string_view bytes = shard_->bytes->view();
+    return offset > bytes.size() ? 0 : bytes.copy(buffer, size, offset);
+  }
+  absl::StatusOr<uint64_t> Size() const override { return shard_->bytes->size(); }
+
+ private:
+  const SnapshotKeeper::CarriedPtr shard_;
+};
+
 // One transfer. While one message is with gRPC the next is read from the disk, on
 // the pool; so at most two chunks are in memory, and a slow receiver costs no thread.
 //
 // gRPC's operations are begun with the lock held, so that none follows Finish; they
 // only begin something and call nothing back.
-class GetShard : public grpc::ServerWriteReactor<Response>, public Stream {
+class GetShard : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public Stream {
  public:
-  GetShard(Calls* calls, grpc::CallbackServerContext* context, const v1::GetShardRequest& request)
-      : calls_(calls), context_(context), request_(request) {}
+  GetShard(Calls* calls, grpc::CallbackServerContext* context) : calls_(calls), context_(context) {}
   ~GetShard() override { calls_->gets.Remove(this); }
 
-  void Start(std::shared_ptr<GetShard> self) {
+  // One of a snapshot's shards.
+  void Start(std::shared_ptr<GetShard> self, const grpc::ByteBuffer& request) {
     self_ = self;
-    if (const absl::Status added = calls_->gets.Add(self); !added.ok()) {
-      absl::MutexLock lock(&mutex_);
-      EndWith(added);
-      return;
-    }
-    const absl::Status submitted = calls_->pool->Submit([self] { self->Open(); });
-    if (!submitted.ok()) {
-      absl::MutexLock lock(&mutex_);
-      EndWith(submitted);
-    }
+    absl::Status status = ParseSmallMessage(request, request_);
+    if (status.ok()) status = calls_->gets.Add(self);
+    if (status.ok()) status = calls_->pool->Submit([self] { self->Open(); });
+    if (!status.ok()) Fail(status);
+  }
+
+  // The persistent tables as they are.
+  void StartCarried(std::shared_ptr<GetShard> self, const grpc::ByteBuffer& request) {
+    self_ = self;
+    v1::GetCarriedShardRequest nothing;
+    absl::Status status = ParseSmallMessage(request, nothing);
+    if (status.ok()) status = calls_->gets.Add(self);
+    if (!status.ok()) return Fail(status);
+    calls_->keeper->Carried([self](absl::StatusOr<SnapshotKeeper::CarriedPtr> carried) {
+      if (!carried.ok()) return self->Fail(carried.status());
+      self->request_.set_shard_id((*carried)->info.shard_id());
+      self->Begin((*carried)->info, std::make_unique<MemoryFile>(*carried));
+    });
   }
 
   void OnWriteDone(bool ok) override {
@@ -87,25 +112,31 @@ class GetShard : public grpc::ServerWriteReactor<Response>, public Stream {
           absl::StrCat("the offset ", request_.offset(), " is beyond the end of shard '",
                        request_.shard_id(), "', which has ", shard->info.size_bytes(), " bytes"));
     }
-    if (!status.ok()) {
-      absl::MutexLock lock(&mutex_);
-      EndWith(status);
-      return;
-    }
-    file_ = std::move(shard->file);
+    if (!status.ok()) return Fail(status);
+    Begin(shard->info, std::move(shard->file));
+  }
+
+  // On the pool.
+  void Begin(const v1::ShardInfo& info, std::unique_ptr<ReadableFile> file) {
+    file_ = std::move(file);
     offset_ = request_.offset();
-    end_offset_ = shard->info.size_bytes();
-    auto first = std::make_unique<Response>();
-    *first->mutable_info() = std::move(shard->info);
-    Fetched(std::move(first));
+    end_offset_ = info.size_bytes();
+    Response first;
+    *first.mutable_info() = info;
+    Fetched(first);
+  }
+
+  void Fail(const absl::Status& status) {
+    absl::MutexLock lock(&mutex_);
+    EndWith(status);
   }
 
   // On the pool, one at a time: the next chunk.
   void Fetch() {
     const auto size =
         static_cast<size_t>(std::min<uint64_t>(calls_->chunk_bytes, end_offset_ - offset_));
-    auto response = std::make_unique<Response>();
-    v1::ShardChunk& chunk = *response->mutable_chunk();
+    Response response;
+    v1::ShardChunk& chunk = *response.mutable_chunk();
     chunk.set_offset(offset_);
     chunk.mutable_data()->resize(size);
     const auto got = file_->ReadAt(offset_, size, chunk.mutable_data()->data());
@@ -124,14 +155,17 @@ class GetShard : public grpc::ServerWriteReactor<Response>, public Stream {
     }
     offset_ += size;
     calls_->metrics->bytes_sent->Increment(static_cast<double>(size));
-    Fetched(std::move(response));
+    Fetched(response);
   }
 
-  void Fetched(std::unique_ptr<Response> response) {
+  void Fetched(const Response& response) {
     const bool last = offset_ == end_offset_;
+    auto bytes = std::make_unique<grpc::ByteBuffer>();
+    const grpc::Status written = WriteMessage(response, bytes.get());
     absl::MutexLock lock(&mutex_);
     fetching_ = false;
-    next_ = std::move(response);
+    if (!written.ok()) return EndWith(absl::InternalError(written.error_message()));
+    next_ = std::move(bytes);
     all_fetched_ = last;
     Continue();
   }
@@ -170,7 +204,7 @@ class GetShard : public grpc::ServerWriteReactor<Response>, public Stream {
 
   Calls* const calls_;
   grpc::CallbackServerContext* const context_;
-  const v1::GetShardRequest request_;
+  v1::GetShardRequest request_;     // does not change once it is begun
   std::shared_ptr<GetShard> self_;  // until gRPC is done with it
 
   // Of the task on the pool; the next one begins after it has taken the lock.
@@ -179,9 +213,9 @@ class GetShard : public grpc::ServerWriteReactor<Response>, public Stream {
   uint64_t end_offset_ = 0;
 
   absl::Mutex mutex_;
-  std::unique_ptr<Response> writing_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<grpc::ByteBuffer> writing_ ABSL_GUARDED_BY(mutex_);
   absl::Time writing_since_ ABSL_GUARDED_BY(mutex_);
-  std::unique_ptr<Response> next_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<grpc::ByteBuffer> next_ ABSL_GUARDED_BY(mutex_);
   bool fetching_ ABSL_GUARDED_BY(mutex_) = false;
   bool all_fetched_ ABSL_GUARDED_BY(mutex_) = false;
   grpc::Status end_ ABSL_GUARDED_BY(mutex_);
@@ -192,11 +226,18 @@ class GetShard : public grpc::ServerWriteReactor<Response>, public Stream {
 
 }  // namespace
 
-grpc::ServerWriteReactor<Response>* StartGetShard(Calls* calls,
-                                                  grpc::CallbackServerContext* context,
-                                                  const v1::GetShardRequest& request) {
-  auto get = std::make_shared<GetShard>(calls, context, request);
-  get->Start(get);
+grpc::ServerWriteReactor<grpc::ByteBuffer>* StartGetShard(Calls* calls,
+                                                          grpc::CallbackServerContext* context,
+                                                          const grpc::ByteBuffer* request) {
+  auto get = std::make_shared<GetShard>(calls, context);
+  get->Start(get, *request);
+  return get.get();
+}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* StartGetCarriedShard(
+    Calls* calls, grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
+  auto get = std::make_shared<GetShard>(calls, context);
+  get->StartCarried(get, *request);
   return get.get();
 }
 

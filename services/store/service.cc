@@ -6,97 +6,103 @@
 
 #include <memory>
 
-#include "absl/strings/str_cat.h"
 #include "qasino/v1/snapshot.grpc.pb.h"
 #include "services/store/grpc_status.h"
+#include "services/store/messages.h"
 
 namespace qasino::store {
 namespace {
 
+using grpc::ByteBuffer;
 using grpc::CallbackServerContext;
 using grpc::ServerUnaryReactor;
+using grpc::ServerWriteReactor;
 
-// PutShard takes bytes; see StartPutShard.
+// All take bytes; see messages.h.
 using ServiceMethods = v1::SnapshotStore::WithRawCallbackMethod_PutShard<
-    v1::SnapshotStore::WithCallbackMethod_WatchSnapshots<
-        v1::SnapshotStore::WithCallbackMethod_GetShard<
-            v1::SnapshotStore::WithCallbackMethod_GetManifest<
-                v1::SnapshotStore::WithCallbackMethod_ListGenerations<
-                    v1::SnapshotStore::WithCallbackMethod_PutStaticTable<
-                        v1::SnapshotStore::WithCallbackMethod_DropStaticTable<
-                            v1::SnapshotStore::WithCallbackMethod_PutPersistentTable<
-                                v1::SnapshotStore::WithCallbackMethod_DropPersistentTable<
-                                    v1::SnapshotStore::Service>>>>>>>>>;
+    v1::SnapshotStore::WithRawCallbackMethod_WatchSnapshots<
+        v1::SnapshotStore::WithRawCallbackMethod_GetShard<
+            v1::SnapshotStore::WithRawCallbackMethod_GetManifest<
+                v1::SnapshotStore::WithRawCallbackMethod_ListGenerations<
+                    v1::SnapshotStore::WithRawCallbackMethod_GetCarriedShard<
+                        v1::SnapshotStore::WithRawCallbackMethod_PutStaticTable<
+                            v1::SnapshotStore::WithRawCallbackMethod_DropStaticTable<
+                                v1::SnapshotStore::WithRawCallbackMethod_PutPersistentTable<
+                                    v1::SnapshotStore::WithRawCallbackMethod_DropPersistentTable<
+                                        v1::SnapshotStore::Service>>>>>>>>>>;
 
 class Service : public ServiceMethods {
  public:
   explicit Service(Calls* calls) : calls_(calls) {}
 
-  grpc::ServerReadReactor<grpc::ByteBuffer>* PutShard(CallbackServerContext* context,
-                                                      grpc::ByteBuffer* response) override {
+  grpc::ServerReadReactor<ByteBuffer>* PutShard(CallbackServerContext* context,
+                                                ByteBuffer* response) override {
     return StartPutShard(calls_, context, response);
   }
 
-  grpc::ServerWriteReactor<v1::WatchSnapshotsResponse>* WatchSnapshots(
-      CallbackServerContext* context, const v1::WatchSnapshotsRequest* request) override {
-    return StartWatchSnapshots(calls_, context, *request);
+  ServerWriteReactor<ByteBuffer>* WatchSnapshots(CallbackServerContext* context,
+                                                 const ByteBuffer* request) override {
+    return StartWatchSnapshots(calls_, context, request);
   }
 
-  grpc::ServerWriteReactor<v1::GetShardResponse>* GetShard(
-      CallbackServerContext* context, const v1::GetShardRequest* request) override {
-    return StartGetShard(calls_, context, *request);
+  ServerWriteReactor<ByteBuffer>* GetShard(CallbackServerContext* context,
+                                           const ByteBuffer* request) override {
+    return StartGetShard(calls_, context, request);
   }
 
-  ServerUnaryReactor* GetManifest(CallbackServerContext* context,
-                                  const v1::GetManifestRequest* request,
-                                  v1::Manifest* response) override {
+  ServerWriteReactor<ByteBuffer>* GetCarriedShard(CallbackServerContext* context,
+                                                  const ByteBuffer* request) override {
+    return StartGetCarriedShard(calls_, context, request);
+  }
+
+  ServerUnaryReactor* GetManifest(CallbackServerContext* context, const ByteBuffer* message,
+                                  ByteBuffer* response) override {
     ServerUnaryReactor* const reactor = context->DefaultReactor();
-    const auto manifest = calls_->keeper->GetManifest(request->generation());
-    if (manifest.ok()) *response = **manifest;
-    reactor->Finish(ToGrpc(manifest.status()));
+    v1::GetManifestRequest request;
+    absl::Status status = ParseSmallMessage(*message, request);
+    if (status.ok()) {
+      const auto manifest = calls_->keeper->GetManifest(request.generation());
+      status = manifest.status();
+      if (status.ok()) {
+        reactor->Finish(WriteMessage(**manifest, response));
+        return reactor;
+      }
+    }
+    reactor->Finish(ToGrpc(status));
     return reactor;
   }
 
-  ServerUnaryReactor* ListGenerations(CallbackServerContext* context,
-                                      const v1::ListGenerationsRequest*,
-                                      v1::ListGenerationsResponse* response) override {
+  ServerUnaryReactor* ListGenerations(CallbackServerContext* context, const ByteBuffer* message,
+                                      ByteBuffer* response) override {
     ServerUnaryReactor* const reactor = context->DefaultReactor();
-    *response = calls_->keeper->ListGenerations();
-    reactor->Finish(grpc::Status::OK);
+    v1::ListGenerationsRequest request;
+    const absl::Status status = ParseSmallMessage(*message, request);
+    reactor->Finish(status.ok() ? WriteMessage(calls_->keeper->ListGenerations(), response)
+                                : ToGrpc(status));
     return reactor;
   }
 
-  ServerUnaryReactor* PutStaticTable(CallbackServerContext* context,
-                                     const v1::PutStaticTableRequest*,
-                                     v1::PutStaticTableResponse*) override {
-    return NotOffered(context, "PutStaticTable: this store keeps no static tables");
+  ServerUnaryReactor* PutStaticTable(CallbackServerContext* context, const ByteBuffer* request,
+                                     ByteBuffer* response) override {
+    return StartPutStaticTable(calls_, context, request, response);
   }
 
-  ServerUnaryReactor* DropStaticTable(CallbackServerContext* context,
-                                      const v1::DropStaticTableRequest*,
-                                      v1::DropStaticTableResponse*) override {
-    return NotOffered(context, "DropStaticTable: this store keeps no static tables");
+  ServerUnaryReactor* DropStaticTable(CallbackServerContext* context, const ByteBuffer* request,
+                                      ByteBuffer* response) override {
+    return StartDropStaticTable(calls_, context, request, response);
   }
 
-  ServerUnaryReactor* PutPersistentTable(CallbackServerContext* context,
-                                         const v1::PutPersistentTableRequest*,
-                                         v1::PutPersistentTableResponse*) override {
-    return NotOffered(context, "PutPersistentTable: this store keeps no persistent tables");
+  ServerUnaryReactor* PutPersistentTable(CallbackServerContext* context, const ByteBuffer* request,
+                                         ByteBuffer* response) override {
+    return StartPutPersistentTable(calls_, context, request, response);
   }
 
-  ServerUnaryReactor* DropPersistentTable(CallbackServerContext* context,
-                                          const v1::DropPersistentTableRequest*,
-                                          v1::DropPersistentTableResponse*) override {
-    return NotOffered(context, "DropPersistentTable: this store keeps no persistent tables");
+  ServerUnaryReactor* DropPersistentTable(CallbackServerContext* context, const ByteBuffer* request,
+                                          ByteBuffer* response) override {
+    return StartDropPersistentTable(calls_, context, request, response);
   }
 
  private:
-  static ServerUnaryReactor* NotOffered(CallbackServerContext* context, const char* message) {
-    ServerUnaryReactor* const reactor = context->DefaultReactor();
-    reactor->Finish(grpc::Status(grpc::StatusCode::UNIMPLEMENTED, message));
-    return reactor;
-  }
-
   Calls* const calls_;
 };
 

@@ -6,11 +6,15 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "services/server/failpoint.h"
 #include "services/server/log.h"
+#include "services/store/disk_status.h"
+#include "services/store/failpoints.h"
 
 namespace qasino::store {
 namespace {
@@ -27,12 +31,6 @@ absl::Duration UntilEnd(int64_t generation, const google::protobuf::Duration& du
 // For a message.
 std::string Shown(absl::Time time) {
   return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
-}
-
-// For the sender of a shard: the disk is full, or it failed.
-absl::Status ForSender(const absl::Status& disk) {
-  if (absl::IsResourceExhausted(disk)) return disk;
-  return absl::InternalError(std::string(disk.message()));
 }
 
 Catalogue::Options CatalogueOptions(const SnapshotKeeper::Options& options,
@@ -96,8 +94,9 @@ absl::Status SnapshotKeeper::Restore() {
     const int64_t generation = recovered.manifest.generation();
     const absl::Duration until_end =
         UntilEnd(generation, recovered.manifest.duration(), options_.clock());
-    next.Restore(std::move(recovered.manifest), recovered.lost, now, until_end);
-    if (recovered.lost.empty()) continue;
+    next.Restore(std::move(recovered.manifest), recovered.lost, now, until_end,
+                 recovered.made_lost);
+    if (recovered.lost.empty() && !recovered.made_lost) continue;
     const Catalogue::ManifestPtr manifest = next.Held(generation);
     if (absl::Status status = folder_->WriteManifest(*manifest); !status.ok()) return status;
   }
@@ -108,7 +107,11 @@ absl::Status SnapshotKeeper::Restore() {
              {"bytes", next.held_bytes()},
              {"newest_generation", newest->generation()},
              {"revision", newest->revision()}});
+  if (absl::Status status = RestoreTables(next); !status.ok()) return status;
   Become(std::move(next));
+  // A crash may have come between a change of a table and the snapshot that shows it.
+  unsettled_ = true;
+  if (const absl::Status status = Settle(); !status.ok()) ReportDisk(status);
   return absl::OkStatus();
 }
 
@@ -120,16 +123,19 @@ Catalogue SnapshotKeeper::Current() const {
 absl::StatusOr<bool> SnapshotKeeper::Admit(const v1::ShardInfo& info) const {
   absl::StatusOr<bool> held = Current().Admit(info);
   if (held.ok() && *held) return held;
-  const absl::Time now = options_.clock();
-  const absl::Time begins = absl::FromUnixSeconds(info.generation());
-  if (begins - now > options_.max_clock_skew) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "generation ", info.generation(), " (", Shown(begins), ") begins ",
-        absl::FormatDuration(absl::Trunc(begins - now, absl::Seconds(1))),
-        " after this store's clock (", Shown(now), "), more than the ",
-        absl::FormatDuration(options_.max_clock_skew), " of --max-clock-skew; is a clock wrong?"));
-  }
+  if (absl::Status status = CheckClock(info.generation()); !status.ok()) return status;
   return held;
+}
+
+absl::Status SnapshotKeeper::CheckClock(int64_t generation) const {
+  const absl::Time now = options_.clock();
+  const absl::Time begins = absl::FromUnixSeconds(generation);
+  if (begins - now <= options_.max_clock_skew) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "generation ", generation, " (", Shown(begins), ") begins ",
+      absl::FormatDuration(absl::Trunc(begins - now, absl::Seconds(1))),
+      " after this store's clock (", Shown(now), "), more than the ",
+      absl::FormatDuration(options_.max_clock_skew), " of --max-clock-skew; is a clock wrong?"));
 }
 
 void SnapshotKeeper::Commit(std::unique_ptr<IncomingShard> shard, CommitDone done) {
@@ -149,6 +155,9 @@ void SnapshotKeeper::ScheduleWork() {
 void SnapshotKeeper::Work() {
   while (true) {
     std::map<int64_t, std::vector<Arrival>> arrivals;
+    std::vector<TableArrival> changes;
+    std::vector<CarriedDone> carried;
+    int64_t newest_before = 0;
     bool probe = false;
     {
       absl::MutexLock lock(&mutex_);
@@ -164,9 +173,17 @@ void SnapshotKeeper::Work() {
         arrivals[generation].push_back(std::move(arrival));
       }
       arrivals_.clear();
+      changes.swap(table_arrivals_);
+      carried.swap(carried_asked_);
+      newest_before = catalogue_.newest()->generation();
     }
+    // What was put before a shard came is in that shard's snapshot.
+    Apply(changes);
     for (auto& [generation, together] : arrivals) TakeIn(generation, std::move(together));
     AnnounceDue();
+    const absl::Status settled = Settle();
+    Answer(std::move(changes), newest_before, settled);
+    AnswerCarried(std::move(carried));
     if (probe && !Disk().ok()) ReportDisk(folder_->Probe());
   }
 }
@@ -204,9 +221,10 @@ void SnapshotKeeper::TakeIn(int64_t generation, std::vector<Arrival> arrivals) {
   }
   if (taken.empty()) return;
 
-  const Catalogue::ManifestPtr manifest =
-      next.Update(generation, options_.steady_clock(), options_.clock());
-  const absl::Status written = folder_->WriteManifest(*manifest);
+  std::vector<v1::ShardInfo> infos;
+  for (const Arrival& arrival : taken) infos.push_back(arrival.shard->info());
+  absl::Status written = EndCarried(infos);
+  if (written.ok()) written = WriteRevision(next, generation);
   ReportDisk(written);
   if (!written.ok()) {
     for (Arrival& arrival : taken) {
@@ -216,13 +234,14 @@ void SnapshotKeeper::TakeIn(int64_t generation, std::vector<Arrival> arrivals) {
     for (auto& [arrival, held] : repeated) arrival.done(ForSender(written));
     return;
   }
-  LogSnapshot(*manifest);
-  Become(std::move(next));
+  LogSnapshot(*next.Held(generation));
+  Become(std::move(next), generation);
   for (Arrival& arrival : taken) {
     metrics_->shards_received->Increment();
     metrics_->commit_seconds->Observe(
         absl::ToDoubleSeconds(options_.steady_clock() - arrival.since));
     arrival.done(false);
+    server::Failpoint(kAfterAnswer);
   }
   for (auto& [arrival, held] : repeated) arrival.done(std::move(held));
 }
@@ -237,8 +256,7 @@ void SnapshotKeeper::AnnounceDue() {
     Catalogue next = Current();
     const auto due = next.Due(now);
     if (!due) return;
-    const Catalogue::ManifestPtr manifest = next.Update(*due, now, options_.clock());
-    const absl::Status written = folder_->WriteManifest(*manifest);
+    const absl::Status written = WriteRevision(next, *due);
     ReportDisk(written);
     if (!written.ok()) {
       log::Error("store", "snapshot not announced", {{"generation", *due}, {"error", written}});
@@ -246,26 +264,72 @@ void SnapshotKeeper::AnnounceDue() {
       announce_after_ = now + kAnnounceAgain;
       return;
     }
-    LogSnapshot(*manifest);
-    Become(std::move(next));
+    LogSnapshot(*next.Held(*due));
+    Become(std::move(next), *due);
   }
 }
 
-void SnapshotKeeper::Become(Catalogue next) {
+absl::Status SnapshotKeeper::WriteRevision(Catalogue& next, int64_t generation) {
+  const absl::Time now = options_.steady_clock();
+  const Catalogue::ManifestPtr newest = next.newest();
+  const Catalogue::ManifestPtr held = next.Held(generation);
+  std::vector<v1::ShardInfo> unneeded;
+  std::vector<v1::ShardInfo> put;
+  absl::Status status;
+  const bool first = held == nullptr || held->revision() == 0;
+  if (generation == 0 ||
+      (next.IsAnnouncedBy(generation, now) && (first || generation == newest->generation()))) {
+    const auto made = MadeFor(generation, *newest);
+    if (!made.ok()) return made.status();
+    std::vector<v1::ShardInfo> infos;
+    for (const Made& shard : *made) {
+      infos.push_back(shard.info);
+      if (next.FindShard(generation, shard.info.shard_id()).info != nullptr) continue;
+      const bool shared =
+          next.FindShard(newest->generation(), shard.info.shard_id()).info != nullptr;
+      status = folder_->PutMade(generation, shard.info, shard.bytes->view(),
+                                shared ? std::optional(newest->generation()) : std::nullopt);
+      if (!status.ok()) break;
+      put.push_back(shard.info);
+    }
+    unneeded = next.SetMade(generation, infos);
+  }
+  if (status.ok()) {
+    status = folder_->WriteManifest(*next.Update(generation, now, options_.clock()));
+  }
+  for (const v1::ShardInfo& shard : status.ok() ? unneeded : put) {
+    folder_->RemoveMade(generation, shard);
+  }
+  return status;
+}
+
+void SnapshotKeeper::Become(Catalogue next, std::optional<int64_t> changed_generation) {
+  server::Failpoint(kBeforeBecome);
+  const Catalogue::ManifestPtr now_newest = next.newest();
   const std::vector<int64_t> retired = next.Retire();
   NewestPtr newest = NewestOf(next);
   metrics_->held_generations->Set(static_cast<double>(next.held_generations()));
   metrics_->held_bytes->Set(static_cast<double>(next.held_bytes()));
   metrics_->newest_generation->Set(static_cast<double>(next.newest()->generation()));
-  bool changed = false;
+  Catalogue::ManifestPtr was_newest;
+  Catalogue::ManifestPtr revised;  // of a generation that was and is not the newest
   {
     absl::MutexLock lock(&mutex_);
-    changed = catalogue_.newest() != next.newest();
+    was_newest = catalogue_.newest();
+    if (changed_generation.has_value() && *changed_generation < now_newest->generation()) {
+      revised = next.Find(*changed_generation);
+    }
     catalogue_ = std::move(next);
     newest_ = std::move(newest);
     woken_ = true;
   }
-  if (changed && options_.on_newest) options_.on_newest();
+  if (was_newest != now_newest && options_.on_newest) options_.on_newest();
+  server::Failpoint(kAfterBecome);
+  if (options_.on_settled) {
+    const bool passed = was_newest->generation() < now_newest->generation();
+    if (passed && was_newest->generation() > 0) options_.on_settled(was_newest);
+    if (revised != nullptr) options_.on_settled(revised);
+  }
   for (const int64_t generation : retired) {
     if (const absl::Status status = folder_->Retire(generation); !status.ok()) {
       log::Warn("store", "retired generation not removed",

@@ -34,6 +34,7 @@ class SnapshotKeeperTest : public ::testing::Test {
     options.clock = absl::Now;
     options.steady_clock = [this] { return absl::FromUnixSeconds(steady_seconds_); };
     options.tick = absl::Hours(24);
+    options.files = &files_;
     options.retain = 3;
     options.on_newest = [this] { ++announced_; };
     auto keeper = SnapshotKeeper::Create(options, folder_.get(), pool_.get(), &metrics_);

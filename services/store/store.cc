@@ -2,13 +2,16 @@
 
 #include <grpcpp/impl/codegen/service_type.h>
 
+#include <array>
 #include <chrono>
 #include <exception>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "services/server/log.h"
+#include "services/server/machine_name.h"
 #include "services/server/worker_pool.h"
+#include "services/store/archiver.h"
 #include "services/store/calls.h"
 #include "services/store/data_folder.h"
 #include "services/store/file_system.h"
@@ -46,9 +49,35 @@ absl::Status CheckOptions(const StoreOptions& options) {
       check(options.idle_limit > absl::ZeroDuration(), "the limit on idle peers is not positive"));
   status.Update(check(options.max_puts >= 1 && options.max_gets >= 1 && options.max_watches >= 1,
                       "a limit on calls at the same time is not positive"));
+  constexpr int64_t kMostKeptBytes = int64_t{1} << 30;
+  status.Update(check(options.max_static_bytes >= 1 && options.max_static_bytes <= kMostKeptBytes,
+                      "the limit on static tables is not from 1 byte to 1 GiB"));
+  status.Update(
+      check(options.max_persistent_bytes >= 1 && options.max_persistent_bytes <= kMostKeptBytes,
+            "the limit on persistent tables is not from 1 byte to 1 GiB"));
+  status.Update(check(options.max_changes >= 1 && options.max_changing_bytes >= 1,
+                      "a limit on changes of tables is not positive"));
   status.Update(check(options.worker_threads >= 1 && options.worker_threads <= 256,
                       "the worker threads are not from 1 to 256"));
   return status;
+}
+
+// What begins later is beyond any error of clocks that lets a shard in, and beyond what the
+// clock may have been put back since.
+int64_t LatestGeneration(absl::Time now, absl::Duration max_clock_skew) {
+  return absl::ToUnixSeconds(now + max_clock_skew + absl::Hours(1));
+}
+
+// Archives what an earlier run could not any more. The newest snapshot may still change.
+void ArchiveMissing(const SnapshotKeeper& keeper, Archiver& archiver) {
+  const v1::ListGenerationsResponse held = keeper.ListGenerations();
+  for (int i = held.generations_size() - 1; i > 0; --i) {
+    const int64_t generation = held.generations(i).generation();
+    if (archiver.Has(generation)) continue;
+    if (const auto manifest = keeper.GetManifest(generation); manifest.ok()) {
+      archiver.Add(*manifest);
+    }
+  }
 }
 
 }  // namespace
@@ -57,6 +86,7 @@ struct StorePart::State {
   State(const StoreOptions& options, prometheus::Registry& registry)
       : metrics(registry),
         calls{.limits = {.max_shard_bytes = static_cast<uint64_t>(options.max_shard_bytes)},
+              .table_limits = {},
               .idle_limit = options.idle_limit,
               .chunk_bytes = kChunkBytes,
               .steady_clock = options.steady_clock ? options.steady_clock : SteadyNow,
@@ -66,12 +96,19 @@ struct StorePart::State {
               .metrics = &metrics,
               .puts = {"puts", static_cast<size_t>(options.max_puts)},
               .gets = {"gets", static_cast<size_t>(options.max_gets)},
-              .watches = {"watches", static_cast<size_t>(options.max_watches)}} {}
+              .watches = {"watches", static_cast<size_t>(options.max_watches)},
+              .changes = {"changes of tables", static_cast<size_t>(options.max_changes)},
+              .changing = ByteBudget(options.max_changing_bytes)} {}
+
+  std::array<StreamSet*, 4> Streams() {
+    return {&calls.puts, &calls.gets, &calls.watches, &calls.changes};
+  }
 
   StoreMetrics metrics;
   Calls calls;
   std::unique_ptr<DataFolder> folder;
   std::unique_ptr<server::WorkerPool> pool;
+  std::unique_ptr<Archiver> archiver;  // null: nothing is archived
   std::unique_ptr<SnapshotKeeper> keeper;
   std::unique_ptr<grpc::Service> service;
 };
@@ -80,7 +117,7 @@ StorePart::StorePart(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 StorePart::~StorePart() {
   // Tasks of the last calls may still be on the pool.
-  for (const StreamSet* set : {&state_->calls.puts, &state_->calls.gets, &state_->calls.watches}) {
+  for (const StreamSet* set : state_->Streams()) {
     set->AwaitEmpty(absl::InfiniteFuture());
   }
 }
@@ -96,13 +133,15 @@ absl::StatusOr<std::unique_ptr<StorePart>> StorePart::Create(const StoreOptions&
         absl::StrCat("the store's metrics cannot be registered: ", error.what()));
   }
   Calls& calls = state->calls;
-  auto folder =
-      DataFolder::Open(options.data_dir,
-                       options.files == nullptr ? &PosixFileSystem() : options.files, calls.limits);
+  FileSystem* const files = options.files == nullptr ? &PosixFileSystem() : options.files;
+  const std::function<absl::Time()> clock = options.clock ? options.clock : absl::Now;
+  auto folder = DataFolder::Open(options.data_dir, files, calls.limits,
+                                 LatestGeneration(clock(), options.max_clock_skew));
   if (!folder.ok()) return folder.status();
   state->folder = *std::move(folder);
-  // Every call has at most two tasks, and the keeper one.
-  const auto tasks = static_cast<size_t>(2 * options.max_puts + 2 * options.max_gets + 1);
+  // Every transfer has at most two tasks, every change of a table and the keeper one.
+  const auto tasks =
+      static_cast<size_t>(2 * options.max_puts + 2 * options.max_gets + options.max_changes + 1);
   state->pool = std::make_unique<server::WorkerPool>(
       "store", static_cast<int>(options.worker_threads), tasks);
 
@@ -111,21 +150,33 @@ absl::StatusOr<std::unique_ptr<StorePart>> StorePart::Create(const StoreOptions&
   keeping.completeness_wait = options.completeness_wait;
   keeping.max_clock_skew = options.max_clock_skew;
   keeping.tick = options.progress_interval;
-  keeping.clock = options.clock ? options.clock : absl::Now;
+  keeping.kept.max_static_bytes = options.max_static_bytes;
+  keeping.kept.max_persistent_bytes = options.max_persistent_bytes;
+  keeping.files = files;
+  keeping.clock = clock;
   keeping.steady_clock = calls.steady_clock;
   keeping.on_newest = [&calls] {
     for (const auto& watch : calls.watches.All()) watch->NewestChanged();
   };
-  keeping.on_tick = [&calls] {
-    const absl::Time now = calls.steady_clock();
-    for (const StreamSet* set : {&calls.puts, &calls.gets, &calls.watches}) {
+  keeping.on_tick = [raw = state.get()] {
+    const absl::Time now = raw->calls.steady_clock();
+    for (const StreamSet* set : raw->Streams()) {
       for (const auto& stream : set->All()) stream->Tick(now);
     }
   };
+  if (!options.archive_dir.empty()) {
+    auto archiver = Archiver::Create(options.archive_dir, server::MachineName(), files,
+                                     state->folder.get(), &state->metrics);
+    if (!archiver.ok()) return archiver.status();
+    state->archiver = *std::move(archiver);
+    keeping.on_settled = [archiver = state->archiver.get()](
+                             const Catalogue::ManifestPtr& manifest) { archiver->Add(manifest); };
+  }
   auto keeper =
       SnapshotKeeper::Create(keeping, state->folder.get(), state->pool.get(), &state->metrics);
   if (!keeper.ok()) return keeper.status();
   state->keeper = *std::move(keeper);
+  if (state->archiver != nullptr) ArchiveMissing(*state->keeper, *state->archiver);
   calls.folder = state->folder.get();
   calls.pool = state->pool.get();
   calls.keeper = state->keeper.get();
@@ -142,11 +193,17 @@ void StorePart::Drain(absl::Time deadline) {
   calls.puts.Close();
   calls.gets.Close();
   calls.watches.Close();
+  calls.changes.Close();
   for (const auto& watch : calls.watches.All()) watch->End();
-  for (const StreamSet* set : {&calls.puts, &calls.gets, &calls.watches}) {
+  for (const StreamSet* set : state_->Streams()) {
     if (set->AwaitEmpty(deadline)) continue;
     log::Warn("store", "calls broken off", {{"calls", set->size()}});
     for (const auto& stream : set->All()) stream->Abort();
+  }
+  if (state_->archiver != nullptr) {
+    const auto newest = calls.keeper->GetManifest(0);
+    if (newest.ok() && (*newest)->generation() > 0) state_->archiver->Add(*newest);
+    state_->archiver->Finish(deadline);
   }
 }
 

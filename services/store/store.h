@@ -27,6 +27,12 @@ struct StoreOptions {
   int64_t retain = 10;
   // --max-shard-size: the bytes of one shard. At least 1.
   int64_t max_shard_bytes = int64_t{4} << 30;
+  // --max-static-size and --max-persistent-size: what all tables of the kind may take in
+  // memory. 1 byte to 1 GiB, for a shard of them must be less than SQLite's 2 GiB.
+  int64_t max_static_bytes = 256 << 20;
+  int64_t max_persistent_bytes = int64_t{1} << 30;
+  // --archive-dir: where snapshots are kept for good; empty: nowhere.
+  std::string archive_dir;
   // --completeness-wait: how long a generation waits, after its first shard, for the
   // ingest processes that are expected. Not negative.
   absl::Duration completeness_wait = absl::Seconds(2);
@@ -43,6 +49,9 @@ struct StoreOptions {
   int64_t max_puts = 64;
   int64_t max_gets = 256;
   int64_t max_watches = 1'000;
+  // Changes of tables that wait, and the memory that they take.
+  int64_t max_changes = 10'000;
+  int64_t max_changing_bytes = 256 << 20;
   // Threads that read and write files.
   int64_t worker_threads = 4;
 
@@ -75,8 +84,9 @@ class StorePart : public server::Part {
   grpc::Service& service() override;
   absl::Status Ready() const override;
 
-  // Watches end at once with UNAVAILABLE, puts and gets may finish until the deadline
-  // and are then broken off.
+  // Watches end at once with UNAVAILABLE; puts, gets and changes of tables may finish until
+  // the deadline and are then broken off. Then the newest snapshot is archived, and what
+  // waits to be, until the deadline.
   void Drain(absl::Time deadline) override;
 
   // Looks at the clocks anew, as tests do that set them.

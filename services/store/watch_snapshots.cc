@@ -11,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "services/store/calls.h"
 #include "services/store/grpc_status.h"
+#include "services/store/messages.h"
 
 namespace qasino::store {
 namespace {
@@ -23,19 +24,22 @@ using SnapshotName = std::pair<int64_t, int64_t>;  // generation and revision
 //
 // gRPC's operations are begun with the lock held, so that none follows Finish; they
 // only begin something and call nothing back.
-class WatchSnapshots : public grpc::ServerWriteReactor<Response>, public Stream {
+class WatchSnapshots : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public Stream {
  public:
-  WatchSnapshots(Calls* calls, grpc::CallbackServerContext* context, SnapshotName from)
-      : calls_(calls), context_(context), from_(from) {}
+  WatchSnapshots(Calls* calls, grpc::CallbackServerContext* context)
+      : calls_(calls), context_(context) {}
   ~WatchSnapshots() override { calls_->watches.Remove(this); }
 
-  void Start(std::shared_ptr<WatchSnapshots> self) {
+  void Start(std::shared_ptr<WatchSnapshots> self, const grpc::ByteBuffer& message) {
     self_ = self;
-    const absl::Status added = calls_->watches.Add(self);
+    v1::WatchSnapshotsRequest request;
+    absl::Status status = ParseSmallMessage(message, request);
+    if (status.ok()) status = calls_->watches.Add(self);
     absl::MutexLock lock(&mutex_);
     started_ = true;
-    if (!added.ok()) {
-      end_ = ToGrpc(added);
+    from_ = {request.from_generation(), request.from_revision()};
+    if (!status.ok()) {
+      end_ = ToGrpc(status);
       ending_ = true;
     } else {
       calls_->metrics->watchers->Increment();
@@ -122,7 +126,12 @@ class WatchSnapshots : public grpc::ServerWriteReactor<Response>, public Stream 
       return;
     }
     progress_due_ = false;
-    writing_ = std::move(newest);
+    writing_ = std::make_unique<grpc::ByteBuffer>();
+    if (grpc::Status written = WriteMessage(*newest, writing_.get()); !written.ok()) {
+      finished_ = true;
+      Finish(std::move(written));
+      return;
+    }
     writing_since_ = calls_->steady_clock();
     StartWrite(writing_.get());
   }
@@ -136,7 +145,7 @@ class WatchSnapshots : public grpc::ServerWriteReactor<Response>, public Stream 
   SnapshotName from_ ABSL_GUARDED_BY(mutex_);  // the least that it is to be sent
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
   bool progress_due_ ABSL_GUARDED_BY(mutex_) = false;
-  SnapshotKeeper::NewestPtr writing_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<grpc::ByteBuffer> writing_ ABSL_GUARDED_BY(mutex_);
   absl::Time writing_since_ ABSL_GUARDED_BY(mutex_);
   grpc::Status end_ ABSL_GUARDED_BY(mutex_);
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
@@ -146,12 +155,10 @@ class WatchSnapshots : public grpc::ServerWriteReactor<Response>, public Stream 
 
 }  // namespace
 
-grpc::ServerWriteReactor<Response>* StartWatchSnapshots(Calls* calls,
-                                                        grpc::CallbackServerContext* context,
-                                                        const v1::WatchSnapshotsRequest& request) {
-  auto watch = std::make_shared<WatchSnapshots>(
-      calls, context, SnapshotName(request.from_generation(), request.from_revision()));
-  watch->Start(watch);
+grpc::ServerWriteReactor<grpc::ByteBuffer>* StartWatchSnapshots(
+    Calls* calls, grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
+  auto watch = std::make_shared<WatchSnapshots>(calls, context);
+  watch->Start(watch, *request);
   return watch.get();
 }
 
