@@ -284,24 +284,23 @@ absl::Status SqliteShard::BeginUpdate(const v1::PublishRequest& publish) {
 absl::StatusOr<tables::UpdateEffect> SqliteShard::ApplyUpdate(const v1::PublishRequest& publish,
                                                               Table** table) {
   const v1::Table& published = publish.table();
-  if (absl::Status status = FitSchema(published, table); !status.ok()) return status;
-  absl::StatusOr<tables::UpdateEffect> effect;
-  int code = SQLITE_OK;
-  {
+  absl::StatusOr<tables::UpdateEffect> effect = tables::UpdateEffect();
+  if (absl::Status status = FitSchema(published, table); !status.ok()) {
+    effect = status;
+  } else {
     const TimeLimit limit(database_.get(), absl::Milliseconds(limits_.milliseconds_per_update));
     effect = tables::UpdateRows(database_, (*table)->name, published, publish.keycols());
-    code = sqlite3_errcode(database_.get());
   }
   if (effect.ok()) return effect;
+  if (sqlite3_errcode(database_.get()) == SQLITE_FULL) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "table ", Quoted(published.name()), ": no room for the update: the generation has at most ",
+        limits_.shard_bytes, " bytes"));
+  }
   if (effect.status().code() == absl::StatusCode::kCancelled) {
     return absl::ResourceExhaustedError(
         absl::StrCat("table ", Quoted(published.name()), ": the update takes over ",
                      limits_.milliseconds_per_update, " ms, which is the limit"));
-  }
-  if (code == SQLITE_FULL) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "table ", Quoted(published.name()), ": no room for the update: the generation has at most ",
-        limits_.shard_bytes, " bytes"));
   }
   return effect;
 }

@@ -211,6 +211,44 @@ TEST_F(ShardTest, UpdatesNeverGrowTheShardOverItsBytes) {
   EXPECT_EQ(sealed_.info.tables(0).rows(), stored);
 }
 
+TEST_F(ShardTest, UpdatesThatMakeTablesAndColumnsFillTheShardToo) {
+  Open({.shard_bytes = 1 << 20});
+  int tables = 0;
+  std::string refusal;
+  while (refusal.empty()) {
+    const auto effect = shard_->Publish(
+        Update("h", absl::StrCat("t", tables), {Integers("k", {tables}), Texts("a", {"x"})}, {"k"}),
+        kNow);
+    if (effect.ok()) {
+      ++tables;
+    } else {
+      EXPECT_EQ(effect.status().code(), absl::StatusCode::kResourceExhausted) << effect.status();
+      refusal = std::string(effect.status().message());
+    }
+  }
+  EXPECT_THAT(refusal, HasSubstr("at most 1048576 bytes"));
+  // Columns need no page of their own, as long as their names fit.
+  int columns = 0;
+  absl::Status status;
+  while (status.ok()) {
+    const std::string name = absl::StrCat(std::string(120, 'c'), columns);
+    status =
+        shard_->Publish(Update("h", "t0", {Integers("k", {0}), Texts(name, {"y"})}, {"k"}), kNow)
+            .status();
+    if (status.ok()) ++columns;
+  }
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("at most 1048576 bytes"));
+  EXPECT_EQ(Change(Update("h", "t1", {Integers("k", {1}), Texts("a", {"z"})}, {"k"})), "0+1");
+  Seal();
+  EXPECT_EQ(sealed_.info.tables_size(), tables);
+  EXPECT_EQ(sealed_.info.tables(0).columns_size(), 2 + columns);
+  EXPECT_THAT(Rows("SELECT * FROM t1"), ElementsAre("1|z"));
+  EXPECT_THAT(Rows("SELECT count(*) FROM pragma_table_info('t0')"),
+              ElementsAre(absl::StrCat(2 + columns)));
+  EXPECT_LE(sealed_.bytes.size(), 1u << 20);
+}
+
 TEST_F(ShardTest, AnUpdateThatTakesTooLongIsUndone) {
   Open({.milliseconds_per_update = 1});
   v1::PublishRequest many = Publish("h", "t", {Integers("k", {}), Integers("a", {})});
