@@ -255,17 +255,29 @@ Catalogue::ManifestPtr Catalogue::Update(int64_t number, absl::Time now, absl::T
   return generation.manifest;
 }
 
-bool Catalogue::IsDue(Generations::const_iterator at, absl::Time now) const {
+bool Catalogue::IsRipe(Generations::const_iterator at, absl::Time now) const {
   const Generation& generation = at->second;
-  if (at->first == 0) return true;  // there is nobody to wait for
   if (now >= generation.waits_since + options_.completeness_wait) return true;
   return generation.ended && Missing(at).empty();
+}
+
+bool Catalogue::IsDue(Generations::const_iterator at, absl::Time now) const {
+  if (at->first == 0) return true;  // there is nobody to wait for
+  const auto waits = [](const Generations::value_type& each) {
+    return each.first != 0 && each.second.manifest->revision() == 0;
+  };
+  if (std::any_of(generations_.begin(), at, waits)) return false;
+  for (auto later = at; later != generations_.end(); ++later) {
+    if (waits(*later) && IsRipe(later, now)) return true;
+  }
+  return false;
 }
 
 std::optional<int64_t> Catalogue::Due(absl::Time now) const {
   for (auto at = generations_.begin(); at != generations_.end(); ++at) {
     if (at->second.manifest->revision() > 0) continue;
     if (IsDue(at, now)) return at->first;
+    return std::nullopt;
   }
   return std::nullopt;
 }

@@ -32,6 +32,9 @@ namespace qasino::store {
 //    or `completeness_wait` after the first shard that was sealed at its end. The
 //    manifest then says who is missing. Each later shard makes a new revision, and
 //    ends the waiting for its sender.
+//  - Generations that wait are announced oldest first, so that each has what is carried at
+//    its end: the first revision of one is due as soon as that of a later one is, and
+//    not due while an older one waits. What the older one lacks comes late, if at all.
 //  - A process that stops hands in its `last` shard before the generation's end. Such
 //    shards alone are not announced until `completeness_wait` after that end: what
 //    they lack may still be collected, by the others or by the process's successor.
@@ -161,6 +164,8 @@ class Catalogue {
 
   // The first revision is to be made now.
   bool IsDue(Generations::const_iterator at, absl::Time now) const;
+  // It would be, were there no other generation.
+  bool IsRipe(Generations::const_iterator at, absl::Time now) const;
 
   Options options_;
   Generations generations_;

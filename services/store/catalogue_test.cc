@@ -157,6 +157,32 @@ TEST_F(CatalogueTest, WaitsAlsoForThoseThatTheWaitingOneBeforeExpects) {
   EXPECT_TRUE(catalogue_.Find(90)->complete());
 }
 
+TEST_F(CatalogueTest, GenerationsThatWaitAreAnnouncedOldestFirst) {
+  Put(30, "a");
+  Put(30, "b");
+  // b's successor hands in 120 first, and only then comes what a kept meanwhile.
+  Put(120, "c");
+  now_ += absl::Seconds(1);
+  for (const int64_t generation : {60, 90, 120}) {
+    EXPECT_EQ(Put(generation, "a")->revision(), 0);
+  }
+  EXPECT_THAT(Settle(), IsEmpty());
+  now_ += absl::Seconds(1);
+  // 120 has waited for long enough; the others go before it.
+  EXPECT_THAT(Settle(), ElementsAre(60, 90, 120));
+  EXPECT_THAT(catalogue_.Find(60)->missing(), ElementsAre("host-b"));
+}
+
+TEST_F(CatalogueTest, ACompleteGenerationDoesNotPassOneThatWaits) {
+  Put(30, "a");
+  Put(30, "b");
+  Put(60, "a");
+  Put(90, "a");
+  EXPECT_EQ(Put(90, "b")->revision(), 0);
+  EXPECT_THAT(Settle(), ElementsAre(60, 90));
+  EXPECT_TRUE(catalogue_.newest()->complete());
+}
+
 TEST_F(CatalogueTest, AShardOfAnOlderGenerationLeavesTheNewestAlone) {
   Put(30, "a");
   Put(60, "a");

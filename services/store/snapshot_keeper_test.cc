@@ -9,7 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/synchronization/blocking_counter.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
@@ -20,7 +22,9 @@
 namespace qasino::store {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using Operation = FaultyFileSystem::Operation;
 
 class SnapshotKeeperTest : public ::testing::Test {
@@ -37,6 +41,10 @@ class SnapshotKeeperTest : public ::testing::Test {
     options.files = &files_;
     options.retain = 3;
     options.on_newest = [this] { ++announced_; };
+    options.on_settled = [this](const Catalogue::ManifestPtr& manifest) {
+      absl::MutexLock lock(&settled_mutex_);
+      settled_.emplace_back(manifest->generation(), manifest->revision());
+    };
     auto keeper = SnapshotKeeper::Create(options, folder_.get(), pool_.get(), &metrics_);
     ASSERT_TRUE(keeper.ok()) << keeper.status();
     keeper_ = *std::move(keeper);
@@ -64,10 +72,8 @@ class SnapshotKeeperTest : public ::testing::Test {
     return result;
   }
 
-  // Has them taken in at once, and says what became of each.
-  std::vector<absl::StatusOr<bool>> PutTogether(
-      std::vector<std::unique_ptr<IncomingShard>> shards) {
-    // Meanwhile no thread of the pool is free.
+  // Until it is told to go on, no thread of the pool is free.
+  std::shared_ptr<absl::Notification> OccupyPool() {
     absl::BlockingCounter busy(kThreads);
     const auto go_on = std::make_shared<absl::Notification>();
     for (int i = 0; i < kThreads; ++i) {
@@ -78,6 +84,19 @@ class SnapshotKeeperTest : public ::testing::Test {
                 absl::OkStatus());
     }
     busy.Wait();
+    return go_on;
+  }
+
+  // The generations and revisions that on_settled was told of.
+  std::vector<std::pair<int64_t, int64_t>> Settled() {
+    absl::MutexLock lock(&settled_mutex_);
+    return settled_;
+  }
+
+  // Has them taken in at once, and says what became of each.
+  std::vector<absl::StatusOr<bool>> PutTogether(
+      std::vector<std::unique_ptr<IncomingShard>> shards) {
+    const auto go_on = OccupyPool();
     std::vector<absl::StatusOr<bool>> results(shards.size());
     absl::BlockingCounter done(static_cast<int>(shards.size()));
     for (size_t i = 0; i < shards.size(); ++i) {
@@ -97,6 +116,8 @@ class SnapshotKeeperTest : public ::testing::Test {
   StoreMetrics metrics_{registry_};
   std::atomic<int64_t> steady_seconds_ = 1'000;
   std::atomic<int> announced_ = 0;
+  absl::Mutex settled_mutex_;
+  std::vector<std::pair<int64_t, int64_t>> settled_ ABSL_GUARDED_BY(settled_mutex_);
   std::unique_ptr<DataFolder> folder_;
   std::unique_ptr<server::WorkerPool> pool_;
   std::unique_ptr<SnapshotKeeper> keeper_;
@@ -171,6 +192,150 @@ TEST_F(SnapshotKeeperTest, ARepeatedPutIsNotAcknowledgedBeforeTheManifestIsWritt
   EXPECT_EQ(results[1], absl::StatusOr<bool>(true));
   EXPECT_TRUE(absl::IsInvalidArgument(results[2].status()));
   EXPECT_EQ(keeper_->newest()->manifest().shards_size(), 1);
+}
+
+// With static and persistent tables.
+class KeeperTablesTest : public SnapshotKeeperTest {
+ protected:
+  static JournalRecord PutStatic(const std::string& name) {
+    JournalRecord record;
+    record.mutable_put_static()->set_identity("operator");
+    SetTable(name, record.mutable_put_static()->mutable_table());
+    return record;
+  }
+  static JournalRecord PutPersistent(int64_t generation, const std::string& name) {
+    JournalRecord record;
+    record.mutable_put_persistent()->set_identity("host");
+    record.mutable_put_persistent()->set_generation(generation);
+    SetTable(name, record.mutable_put_persistent()->mutable_table());
+    return record;
+  }
+
+  absl::StatusOr<SnapshotKeeper::Changed> Change(JournalRecord record) {
+    return ChangeTogether({std::move(record)})[0];
+  }
+  // Has them made at once, behind a shard of each of these generations.
+  std::vector<absl::StatusOr<SnapshotKeeper::Changed>> ChangeTogether(
+      std::vector<JournalRecord> records, const std::vector<int64_t>& generations = {}) {
+    const auto go_on = OccupyPool();
+    std::vector<absl::StatusOr<SnapshotKeeper::Changed>> results(records.size());
+    absl::BlockingCounter done(static_cast<int>(records.size() + generations.size()));
+    for (const int64_t generation : generations) {
+      keeper_->Commit(Finished(generation, "a"), [&](absl::StatusOr<bool> held) {
+        EXPECT_TRUE(held.ok()) << held.status();
+        done.DecrementCount();
+      });
+    }
+    for (size_t i = 0; i < records.size(); ++i) {
+      keeper_->Change(std::move(records[i]),
+                      [&, i](absl::StatusOr<SnapshotKeeper::Changed> changed) {
+                        results[i] = std::move(changed);
+                        done.DecrementCount();
+                      });
+    }
+    go_on->Notify();
+    done.Wait();
+    return results;
+  }
+
+  // The newest snapshot's tables of a kind.
+  std::vector<std::string> Tables(v1::ShardKind kind) const {
+    std::vector<std::string> names;
+    const auto newest = keeper_->newest();
+    for (const v1::ShardInfo& shard : newest->manifest().shards()) {
+      if (shard.kind() != kind) continue;
+      for (const v1::TableInfo& table : shard.tables()) names.push_back(table.name());
+    }
+    return names;
+  }
+
+ private:
+  static void SetTable(const std::string& name, v1::Table* table) {
+    table->set_name(name);
+    v1::Column& column = *table->add_columns();
+    column.set_name("v");
+    column.set_type(v1::INTEGER);
+    column.add_integers(1);
+  }
+};
+
+TEST_F(KeeperTablesTest, ChangesThatComeTogetherShareARevision) {
+  ASSERT_TRUE(Put(30, "a").ok());
+  announced_ = 0;
+  const auto results = ChangeTogether(
+      {PutStatic("one"), PutStatic("two"), PutPersistent(30, "three"), PutPersistent(60, "four")});
+  for (const auto& result : results) {
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->revision, 2);
+  }
+  EXPECT_EQ(results[0]->generation, 30);
+  EXPECT_EQ(results[3]->generation, 60);
+  EXPECT_EQ(announced_, 1);
+  EXPECT_THAT(Tables(v1::STATIC), ElementsAre("one", "two"));
+  EXPECT_THAT(Tables(v1::PERSISTENT), ElementsAre("three"));
+}
+
+TEST_F(KeeperTablesTest, OneThatIsRefusedDoesNotHinderTheOthers) {
+  JournalRecord drop;
+  drop.mutable_drop_static()->set_table_name("nothing");
+  const auto results = ChangeTogether({drop, PutStatic("one")});
+  EXPECT_TRUE(absl::IsNotFound(results[0].status()));
+  EXPECT_TRUE(results[1].ok()) << results[1].status();
+  EXPECT_THAT(Tables(v1::STATIC), ElementsAre("one"));
+}
+
+TEST_F(KeeperTablesTest, WhatIsPutBeforeAShardIsTakenInIsInItsSnapshot) {
+  const auto results = ChangeTogether({PutPersistent(30, "one"), PutStatic("two")}, {30});
+  for (const auto& result : results) ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(keeper_->newest()->manifest().generation(), 30);
+  EXPECT_EQ(keeper_->newest()->manifest().revision(), 1);
+  EXPECT_THAT(Tables(v1::PERSISTENT), ElementsAre("one"));
+  EXPECT_THAT(Tables(v1::STATIC), ElementsAre("two"));
+}
+
+TEST_F(KeeperTablesTest, AChangeThatCouldNotBeShownIsShownWhenTheDiskIsBack) {
+  ASSERT_TRUE(Put(30, "a").ok());
+  files_.Fail(Operation::kRename, "manifest", absl::ResourceExhaustedError("disk full"));
+  EXPECT_TRUE(absl::IsResourceExhausted(Change(PutStatic("one")).status()));
+  EXPECT_THAT(Tables(v1::STATIC), IsEmpty());
+  files_.Heal();
+  // Whatever comes next brings it.
+  ASSERT_TRUE(Change(PutPersistent(60, "two")).ok());
+  EXPECT_THAT(Tables(v1::STATIC), ElementsAre("one"));
+  EXPECT_EQ(keeper_->newest()->manifest().revision(), 2);
+}
+
+TEST_F(KeeperTablesTest, AnAnnouncementThatFailedDoesNotSpoilTheSnapshotBefore) {
+  ASSERT_TRUE(Change(PutPersistent(30, "one")).ok());
+  ASSERT_TRUE(Put(30, "a").ok());
+  JournalRecord drop;
+  drop.mutable_drop_persistent()->set_identity("host");
+  drop.mutable_drop_persistent()->set_table_name("one");
+  drop.mutable_drop_persistent()->set_generation(60);
+  ASSERT_TRUE(Change(drop).ok());
+  files_.Fail(Operation::kRename, "60/manifest", absl::InternalError("the disk broke"));
+  EXPECT_FALSE(Put(60, "a").ok());
+  files_.Heal();
+  // 60 is as good as sealed, but 30 is the newest still, with what it had at its end.
+  ASSERT_TRUE(Change(PutStatic("two")).ok());
+  EXPECT_EQ(keeper_->newest()->manifest().generation(), 30);
+  EXPECT_THAT(Tables(v1::PERSISTENT), ElementsAre("one"));
+  EXPECT_THAT(Tables(v1::STATIC), ElementsAre("two"));
+  ASSERT_TRUE(Put(60, "a").ok());
+  EXPECT_THAT(Tables(v1::PERSISTENT), IsEmpty());
+  EXPECT_THAT(Tables(v1::STATIC), ElementsAre("two"));
+}
+
+TEST_F(KeeperTablesTest, OnceSettledASnapshotIsHandedOn) {
+  for (const int64_t generation : {30, 60}) ASSERT_TRUE(Put(generation, "a").ok());
+  EXPECT_THAT(Settled(), ElementsAre(std::pair(30, 1)));
+  ASSERT_TRUE(Put(60, "b").ok());
+  ASSERT_TRUE(Put(30, "b").ok());
+  EXPECT_THAT(Settled(), ElementsAre(std::pair(30, 1), std::pair(30, 2)));
+  steady_seconds_ += 2;
+  ASSERT_TRUE(Put(90, "a").ok());
+  ASSERT_TRUE(Put(90, "b").ok());
+  EXPECT_THAT(Settled(), ElementsAre(std::pair(30, 1), std::pair(30, 2), std::pair(60, 2)));
 }
 
 }  // namespace
