@@ -38,6 +38,7 @@ class _Facts:
             if generation and generation <= until and (known is None
                                                        or known.revision < revision):
                 self.manifests[generation] = manifest
+        self.late = recording.announced_late()
         self.instances = {}
         for manifest in self.manifests.values():
             for shard in manifest.shards:
@@ -165,6 +166,9 @@ def _judge_pair(table, identity, attempts):
             if here and near and not kept:
                 contrary = True
                 certain_contrary = certain_contrary or sure
+            # After a publish with `persist`, an update goes to the store as well.
+            if here and near and kept:
+                certain_contrary = False
         words = ""
         if attempt.code == "OK" and sort in (history.PLAIN, history.PERSIST):
             if attempt.duplicate and not possible:
@@ -221,5 +225,6 @@ def judge(recording, until=float("inf")):
         if manifest.revision in facts.captured.get(generation, ()))
     counts["snapshots compared"] = sum(len(facts.captured.get(generation, ()))
                                        for generation in facts.manifests)
+    counts["generations announced after a later one"] = len(facts.late & set(facts.manifests))
     counts["shards lost with a killed process"] = lost
     return Verdict(sorted(mismatches, key=lambda each: each.generation), counts)

@@ -68,7 +68,7 @@ class _Check:
             print(f"MISMATCH {mismatch}")
         if not verdict.mismatches:
             return True
-        self._keep(folder, to_run)
+        self._keep(folder, to_run, recorded, run.began)
         if self._options.shrink:
             self._shrink(to_run, verdict.mismatches[0], run.began)
         return False
@@ -78,8 +78,8 @@ class _Check:
             print(f"  … {verdict.counts['generations compared']} generations compared, "
                   f"{len(verdict.mismatches)} mismatches", flush=True)
 
-    def _keep(self, folder, to_run):
-        """The logs and the history, where somebody finds them."""
+    def _keep(self, folder, to_run, recorded, began):
+        """The logs, the history and what was seen, where somebody finds them."""
         if not self._options.keep:
             return
         os.makedirs(self._options.keep, exist_ok=True)
@@ -89,7 +89,9 @@ class _Check:
         path = os.path.join(self._options.keep, "history.json")
         with open(path, "w", encoding="utf-8") as file:
             file.write(history.to_json(to_run))
-        print(f"logs and history are in {self._options.keep}")
+        with open(os.path.join(self._options.keep, "seen.txt"), "w", encoding="utf-8") as file:
+            file.write(f"began {began}\n" + "\n".join(recorded.lines()) + "\n")
+        print(f"logs, history and what was seen are in {self._options.keep}")
 
     def _shrink(self, to_run, mismatch, began):
         print(f"shrinking, for at most {self._options.shrink} s …", flush=True)

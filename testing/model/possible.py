@@ -40,13 +40,17 @@ def window(attempt):
     latest = int(attempt.answered) + 1
     if drops and attempt.event.ahead:
         return attempt.generation, max(attempt.generation, latest)
+    static = isinstance(attempt.event, history.DropStatic) or (
+        not drops and attempt.event.sort == history.STATIC)
     if attempt.effect == APPLIED:
         if drops:
             return attempt.newest, max(attempt.newest, latest)
+        if static:
+            # Visible at once; the answer may name a snapshot that came a moment later.
+            return min(attempt.newest, attempt.generation), attempt.generation
         return attempt.generation, attempt.generation
     earliest = int(attempt.sent) - 1
-    if drops or isinstance(attempt.event, history.DropStatic) or (
-            attempt.event.sort == history.STATIC):
+    if drops or static:
         earliest = min(earliest, attempt.newest)
     return earliest, latest
 
@@ -240,8 +244,10 @@ class TableModel:
         return states
 
     def _differs(self, generation, manifest, candidate):
-        reason = compare.manifest_differs(manifest, candidate)
-        if reason:
+        # The store went on meanwhile: what it carries is no longer what it was then.
+        late = self._kept and generation in self._facts.late
+        reason = compare.manifest_differs(manifest, candidate, collected_only=late)
+        if reason or late:
             return reason
         for revision in self._facts.captured.get(generation, ()):
             seen = self._recording.manifests.get((generation, revision))

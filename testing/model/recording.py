@@ -84,6 +84,7 @@ class Manifest:
     complete: bool
     shards: tuple  # of Shard, in order
     seen: float  # When it was seen first.
+    committed: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,6 +144,19 @@ class Recording:
         revisions = self.revisions().get(generation)
         return self.manifests[generation, max(revisions)] if revisions else None
 
+    def announced_late(self):
+        """The generations whose first revision came after that of a later generation. They
+        were never the newest."""
+        first = {generation: manifest.committed
+                 for (generation, revision), manifest in self.manifests.items() if revision == 1}
+        late = set()
+        earliest = float("inf")
+        for generation in sorted(first, reverse=True):
+            if first[generation] > earliest:
+                late.add(generation)
+            earliest = min(earliest, first[generation])
+        return late
+
     def revisions(self):
         """{generation: [revision, ...]} of the manifests."""
         result = collections.defaultdict(list)
@@ -158,6 +172,22 @@ class Recording:
                                                     or shard.sealed_at <= life.gone):
                 return (ingest, number)
         return None
+
+    def lines(self):
+        """Everything in the order of time, for somebody who looks for the reason of a
+        mismatch."""
+        timed = []
+        for attempt in self.attempts:
+            timed.append((attempt.sent, f"{attempt} -> {attempt.effect}"))
+        lives = {"store": self.store_lives, **dict(zip(self.ingests, self.ingest_lives))}
+        for name, of_program in lives.items():
+            for life in of_program:
+                timed.append((life.started, f"{name} {life}"))
+        for manifest in self.manifests.values():
+            shards = ", ".join(f"{shard.kind} {shard.shard_id}" for shard in manifest.shards)
+            timed.append((manifest.seen, f"manifest {manifest.generation} revision "
+                          f"{manifest.revision}: {shards}"))
+        return [f"{at:.4f} {words}" for at, words in sorted(timed)]
 
 
 def difference(one, other):

@@ -116,7 +116,6 @@ class Runner:
         self._servers = {}
         self._system = None
         self.began = 0.0
-        self._can_name_generations = True
         self.stops = collections.Counter()  # How often which program was ended, and how.
 
     def run(self, progress=None):
@@ -162,11 +161,11 @@ class Runner:
                 suspicion = None
             for thread in acting:
                 thread.join(0.01)
-        self._settle()
+        last = self._settle()
         self._end.set()
         for thread in watching:
             thread.join(system.DEADLINE)
-        return self._recording, self.judge(float("inf"))
+        return self._recording, self.judge(last)
 
     def _pause(self, seconds):
         self._stop.wait(min(seconds, max(
@@ -319,7 +318,8 @@ class Runner:
             self._newest = max(self._newest, message.generation)
             self._recording.add_manifest(
                 recording.Manifest(message.generation, message.revision, message.complete,
-                                   shards, seen), as_newest)
+                                   shards, seen, message.committed_at.seconds
+                                   + message.committed_at.nanos * 1e-9), as_newest)
 
     def _query(self, sql, **options):
         request = query_pb2.QueryRequest(sql=sql, **options)
@@ -392,7 +392,7 @@ class Runner:
                     self._add_manifest(store.GetManifest(
                         snapshot_pb2.GetManifestRequest(generation=each.generation),
                         timeout=_CALL_SECONDS), as_newest=False)
-                if key not in self._recording.snapshots and self._can_name_generations:
+                if key not in self._recording.snapshots:
                     snapshot = self._capture(generation=each.generation)
                     if snapshot is None or (snapshot.generation, snapshot.revision) != key:
                         whole = False
@@ -400,19 +400,19 @@ class Runner:
                         with self._lock:
                             self._recording.add_snapshot(snapshot)
         except grpc.RpcError as error:
-            if "is not held here" in (error.details() or ""):
-                self._can_name_generations = False
-            elif error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+            # A revision may take the place of another while it is asked for.
+            if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED,
+                                    grpc.StatusCode.NOT_FOUND):
                 self._fault(f"a named generation: {error.code().name}: {error.details()}")
-                return True
             return False
         return whole
 
     def _settle(self):
-        """Waits until everything that was sealed is in snapshots, and these are captured."""
+        """Waits until everything that was sealed is in snapshots, and these are captured; the
+        last generation of which that is so."""
         last = int(time.time())
         system.wait_for(lambda: self._newest >= last + 2 or self._recording.faults,
                         f"a snapshot of a generation after {last}")
-        end = time.time() + system.DEADLINE
-        while not self._capture_held(last + 1) and time.time() < end:
-            time.sleep(0.2)
+        system.wait_for(lambda: self._capture_held(last + 1) or self._recording.faults,
+                        "every generation that the store holds can be queried")
+        return last + 1
