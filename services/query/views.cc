@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <exception>
 #include <memory>
+#include <sstream>
+#include <stdexcept>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -14,6 +17,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "services/names/names.h"
+#include "services/query/row_batch.h"
 #include "services/query/sandbox.h"
 #include "services/sqlite/database.h"
 #include "services/sqlite/memory_budget.h"
@@ -25,6 +29,8 @@ using sqlite::Database;
 using sqlite::Statement;
 
 constexpr char kCreateView[] = "CREATE VIEW ";
+// Scalars, lists and maps of a file.
+constexpr int kMostParts = 20'000;
 
 std::string Words(const absl::Status& status) { return std::string(status.message()); }
 
@@ -140,11 +146,64 @@ ViewDefinition ReadEntry(const YAML::Node& entry, size_t place) {
   return view;
 }
 
-absl::StatusOr<ViewSet> ReadList(std::string_view yaml) {
-  const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
-  if (documents.empty() || (documents.size() == 1 && documents[0].IsNull())) return ViewSet();
-  if (documents.size() > 1) return absl::InvalidArgumentError("it has more than one document");
-  const YAML::Node& list = documents[0];
+// What yaml-cpp finds, counted, so that it does not make nodes without end of it.
+class PartCounter : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override { Count(); }
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override { Count(); }
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {
+    Count();
+  }
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {
+    Count();
+  }
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {
+    Count();
+  }
+  void OnMapEnd() override {}
+
+ private:
+  // yaml-cpp can be stopped only so; the one who calls it catches.
+  void Count() {
+    if (++parts_ > kMostParts) throw std::length_error("it has too many parts");
+  }
+
+  int parts_ = 0;
+};
+
+// OK when the whole text is one document, or nothing. yaml-cpp's LoadAll does not end where it
+// makes no way, at a ',' for example, and Load leaves unread what is behind the document.
+absl::Status CheckOneDocument(const std::string& yaml) {
+  std::istringstream stream(yaml);
+  YAML::Parser parser(stream);
+  PartCounter counter;
+  if (parser.HandleNextDocument(counter) && parser.HandleNextDocument(counter)) {
+    return absl::InvalidArgumentError("there is more behind the list");
+  }
+  return absl::OkStatus();
+}
+
+// A library's words, short and on one line. They may quote the file, which is UTF-8.
+std::string Tidied(std::string_view words) {
+  constexpr size_t kMost = 200;
+  std::string tidied(words.substr(0, kMost));
+  while (!IsUtf8(tidied)) tidied.pop_back();
+  for (char& c : tidied) {
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) c = '?';
+  }
+  return tidied;
+}
+
+absl::StatusOr<ViewSet> ReadList(const std::string& yaml) {
+  if (absl::Status status = CheckOneDocument(yaml); !status.ok()) return status;
+  const YAML::Node list = YAML::Load(yaml);
+  if (!list.IsDefined() || list.IsNull()) return ViewSet();
   if (!list.IsSequence()) {
     return absl::InvalidArgumentError("it is not a list of maps with viewname and view");
   }
@@ -195,11 +254,12 @@ absl::StatusOr<ViewSet> ParseViews(std::string_view yaml) {
   if (yaml.size() > kMaxViewsBytes) {
     return absl::InvalidArgumentError(fmt::format("it has more than {} bytes", kMaxViewsBytes));
   }
+  if (!IsUtf8(yaml)) return absl::InvalidArgumentError("it is not UTF-8");
   // yaml-cpp throws.
   try {
-    return ReadList(yaml);
+    return ReadList(std::string(yaml));
   } catch (const std::exception& error) {
-    return absl::InvalidArgumentError(fmt::format("it is not YAML: {}", error.what()));
+    return absl::InvalidArgumentError(fmt::format("it is not YAML: {}", Tidied(error.what())));
   }
 }
 

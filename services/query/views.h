@@ -48,7 +48,8 @@ using ViewSet = std::vector<ViewDefinition>;
 // its statement, which SQLite itself must find to be one CREATE VIEW and nothing else. TEMP,
 // IF NOT EXISTS and a schema before the name have no effect.
 //
-// INVALID_ARGUMENT when it is no YAML or no list, and past kMaxViewsBytes and kMaxViews.
+// INVALID_ARGUMENT when it is no YAML, not UTF-8 or no list, there is more behind the list, and
+// past kMaxViewsBytes and kMaxViews. The message is short and UTF-8 on one line.
 // A pure function, for bytes of any content. Any thread.
 absl::StatusOr<ViewSet> ParseViews(std::string_view yaml);
 

@@ -61,6 +61,15 @@ TEST(ParseViews, WhatIsNoListOfYamlIsRefused) {
     EXPECT_EQ(views.status().code(), absl::StatusCode::kInvalidArgument)
         << yaml.substr(0, 80) << views.status();
   }
+  for (const char* yaml : {",", "- a: b\n, c", "- a\n, b", "- 1\n---\n- 2\n", "- a\n]"}) {
+    EXPECT_EQ(ParseViews(yaml).status().code(), absl::StatusCode::kInvalidArgument) << yaml;
+  }
+  EXPECT_EQ(ParseViews("- \xff").status().message(), "it is not UTF-8");
+  const std::string anchor = "&a [*a, *" + std::string(5000, 'b') + "\x07 ]";
+  EXPECT_LT(ParseViews(anchor).status().message().size(), 300u);
+  std::string parts = "- [";
+  for (int i = 0; i < 100'000; ++i) parts += "1,";
+  EXPECT_EQ(ParseViews(parts + "1]").status().message(), "it is not YAML: it has too many parts");
   std::string many;
   for (size_t i = 0; i <= kMaxViews; ++i) many += "- 1\n";
   EXPECT_EQ(ParseViews(many).status().message(), "it has more than 1000 views");
