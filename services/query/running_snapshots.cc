@@ -36,8 +36,7 @@ void RunningSnapshots::SetIngests(std::vector<IngestPeer> ingests) {
   absl::MutexLock lock(&mutex_);
   ingests_.swap(made);
   for (const auto& ingest : *made) ingest->fetcher.Stop();
-  const auto idle = [this, &made]()
-                        ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return made.use_count() == 1; };
+  const auto idle = [&made] { return made.use_count() == 1; };
   mutex_.Await(absl::Condition(&idle));
 }
 
