@@ -1,5 +1,6 @@
 """The model's rules, on recordings written by hand: what they allow, and what they do not."""
 
+import dataclasses
 import itertools
 import sqlite3
 
@@ -345,6 +346,20 @@ def test_update_of_what_was_persisted_in_this_generation_ends_the_carrying_after
     assert run.mismatches() == []
 
 
+def test_what_is_put_after_a_shard_came_is_not_ended_by_it(run):
+    run.publish("a", PERSIST, [(1, "x")])
+    run.snapshot(FIRST, carried=[(1, "x")])
+    run.at(FIRST + 1)
+    run.publish("a", PLAIN, [(2, "y")])
+    run.kill(FIRST + 1.45)
+    run.recording.ingest_lives[0][0].killed = False
+    run.at(FIRST + 1.5)
+    # The row that was carried is gone already, so this one is added.
+    run.publish("a", UPDATE_PERSIST, [(1, "z")], keys=["k"], generation=FIRST + 1)
+    run.snapshot(FIRST + 1, [(2, "y")], carried=[(1, "z")], seen=[(1, "z")], sealed=FIRST + 1.4)
+    assert run.mismatches() == []
+
+
 def test_a_drop_ends_it_in_the_newest_snapshot_or_the_one_being_made(run):
     run.publish("a", PERSIST, [(1, "x")])
     run.snapshot(FIRST, carried=[(1, "x")])
@@ -413,6 +428,16 @@ def test_a_static_table_stays_until_it_is_replaced_or_dropped(run):
     run.at(FIRST + 5)
     run.answer(history.DropStatic(0.0, "t"), generation=FIRST + 4)
     run.snapshot(FIRST + 4)
+    assert run.mismatches() == []
+
+
+def test_a_static_table_is_there_before_the_first_generation_is_sealed(run):
+    run.at(FIRST + 1)
+    run.publish("a", STATIC, [(1, "x")], generation=0)
+    run.publish("a", STATIC, [(2, "y")], generation=FIRST)
+    run.recording.attempts = [dataclasses.replace(each, newest=0)
+                              for each in run.recording.attempts]
+    run.snapshot(FIRST, static=[(2, "y")])
     assert run.mismatches() == []
 
 

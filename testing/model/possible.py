@@ -18,6 +18,9 @@ NEAR_SECONDS = 10.0
 # A generation's beginning may be late by this in a process that has much to do.
 TICK_SECONDS = 0.3
 
+# No snapshot stays the newest for so long.
+_OLDEST_SECONDS = 60
+
 _FOR_GOOD = (history.PERSIST, history.UPDATE_PERSIST)
 
 
@@ -38,20 +41,22 @@ def window(attempt):
     """The generations in which it may have taken effect, first and last."""
     drops = isinstance(attempt.event, history.DropPersistent)
     latest = int(attempt.answered) + 1
+    # Before the first generation is sealed the newest one is 0.
+    oldest = int(attempt.sent) - _OLDEST_SECONDS
     if drops and attempt.event.ahead:
         return attempt.generation, max(attempt.generation, latest)
     static = isinstance(attempt.event, history.DropStatic) or (
         not drops and attempt.event.sort == history.STATIC)
     if attempt.effect == APPLIED:
         if drops:
-            return attempt.newest, max(attempt.newest, latest)
+            return max(attempt.newest, oldest), max(attempt.newest, latest)
         if static:
             # Visible at once; the answer may name a snapshot that came a moment later.
-            return min(attempt.newest, attempt.generation), attempt.generation
+            return (min(max(attempt.newest, oldest), attempt.generation), attempt.generation)
         return attempt.generation, attempt.generation
     earliest = int(attempt.sent) - 1
     if drops or static:
-        earliest = min(earliest, attempt.newest)
+        earliest = min(earliest, max(attempt.newest, oldest))
     return earliest, latest
 
 
@@ -104,37 +109,64 @@ class TableModel:
                 return
 
     def _judge_generation(self, generation, states):
-        # With each state, what each ingest process applied: (instance, indices of attempts).
+        manifest = self._facts.manifests.get(generation)
+        # With each state, what each ingest process applied, (instance, indices of attempts),
+        # and the shards that have ended what their identities carried.
         possible = set()
         for state in states:
             ripe = {each for each in state.dropping if each[1] <= generation}
             begun = dataclasses.replace(state, dropping=state.dropping - ripe)
             for identity, first in ripe:
                 begun = begun.drop_from(identity, first)
-            possible.add((begun, frozenset()))
+            possible.add((begun, frozenset(), frozenset()))
         for attempt in self._by_generation.get(generation, ()):
+            if manifest and getattr(attempt.event, "sort", "") in _FOR_GOOD:
+                for shard in manifest.shards:
+                    possible = self._end_before(attempt, shard, manifest, possible)
             possible = self._after(attempt, generation, possible)
-        possible = {(self._forget(state, generation), applied) for state, applied in possible}
-        manifest = self._facts.manifests.get(generation)
+        possible = {(self._forget(state, generation), applied, ended)
+                    for state, applied, ended in possible}
         if manifest is None:
-            return {state for state, _ in possible}
+            return {state for state, _, _ in possible}
         return self._compare(generation, manifest, {
-            (ended, applied) for state, applied in possible
-            for ended in self._end(state, applied, manifest)})
+            (over, applied) for state, applied, ended in possible
+            for over in self._end(state, applied, ended, manifest)})
+
+    def _end_before(self, attempt, shard, manifest, possible):
+        """A process that stops hands in its shard before the generation's end; what is put
+        after that is not ended by it."""
+        instance = self._facts.instances.get(shard.shard_id)
+        if instance is None or attempt.answered < shard.sealed_at:
+            return possible
+        generation = manifest.generation
+        gone = self._recording.ingest_lives[instance[0]][instance[1]].gone
+        surely = gone is not None and gone < attempt.sent
+        result = set()
+        for state, applied, ended in possible:
+            made = self._collected(applied, manifest).get(shard.shard_id)
+            if made is None or shard.shard_id in ended:
+                result.add((state, applied, ended))
+                continue
+            if not surely:
+                result.add((state, applied, ended))
+            for identity in made.identities:
+                state = state.drop_from(identity, generation)
+            result.add((state, applied, ended | {shard.shard_id}))
+        return result
 
     def _after(self, attempt, generation, possible):
         low, high = window(attempt)
         result = set()
-        for state, applied in possible:
+        for state, applied, ended in possible:
             if attempt.index in state.done:
-                result.add((state, applied))
+                result.add((state, applied, ended))
                 continue
             if attempt.effect != APPLIED or generation != high:
-                result.add((state, applied))  # Not now.
+                result.add((state, applied, ended))  # Not now.
             for changed, now_applied in self._outcomes(attempt, generation, state, applied):
                 if low != high:
                     changed = dataclasses.replace(changed, done=changed.done | {attempt.index})
-                result.add((changed, now_applied))
+                result.add((changed, now_applied, ended))
         return result
 
     def _outcomes(self, attempt, generation, state, applied):
@@ -200,12 +232,14 @@ class TableModel:
                     result[shard.shard_id] = self._made[indices]
         return result
 
-    def _end(self, state, applied, manifest):
+    def _end(self, state, applied, ended, manifest):
         """Ends the carrying for those who published without `persist`: at once if their shard
         was in its generation's first revision, else when it came."""
         generation = manifest.generation
         ending = set(state.ending)
         for shard_id, made in self._collected(applied, manifest).items():
+            if shard_id in ended:
+                continue
             key = (generation, shard_id)
             last = generation
             if key not in self._recording.on_time:
