@@ -1,16 +1,55 @@
 """Fixtures: a running Qasino, and the programs' logs beside the report of a failed test."""
 
+import contextlib
+import os
+
 import pytest
 
 from testing.e2e import system
 
 
+def _start(mode, directory, flags, **options):
+    """flags: {"store": {"--flag": value}, ...}; `{directory}` in a value is the system's."""
+    given = {f"{part}_flags": {name: str(value).format(directory=directory)
+                               for name, value in values.items()}
+             for part, values in flags.items()}
+    return system.MODES[mode](directory, **given, **options)
+
+
 @pytest.fixture(scope="module", params=sorted(system.MODES))
 def qasino(request, tmp_path_factory):
-    """A Qasino in each mode, for the tests of a module that leave its processes alone."""
+    """A Qasino in each mode, for the tests of a module that leave its processes alone. The
+    module's FLAGS are as _start has them."""
     directory = str(tmp_path_factory.mktemp(request.param))
-    with system.kept(system.MODES[request.param](directory)) as started:
+    flags = getattr(request.module, "FLAGS", {})
+    with system.kept(_start(request.param, directory, flags)) as started:
+        started.wait_for_all_ingests()
         yield started
+
+
+@pytest.fixture(params=sorted(system.MODES))
+def start(request, tmp_path):
+    """A function that starts a Qasino of the test's own, with flags as _start has them and the
+    options of system.MODES: once for each mode. With collecting=False it does not wait until the
+    first generations have ended."""
+    with contextlib.ExitStack() as stack:
+
+        def start_one(flags=None, collecting=True, **options):
+            directory = str(tmp_path / f"qasino-{len(os.listdir(tmp_path))}")
+            os.mkdir(directory)
+            started = stack.enter_context(
+                system.kept(_start(request.param, directory, flags or {}, **options)))
+            if collecting:
+                started.wait_for_all_ingests()
+            return started
+
+        yield start_one
+
+
+@pytest.fixture
+def restartable(start):
+    """A Qasino in each mode, of the test's own, whose programs may be killed and restarted."""
+    return start(relayed=True)
 
 
 @pytest.fixture(scope="module")

@@ -24,65 +24,6 @@ def test_the_snapshot_of_the_acknowledged_generation_has_the_rows(qasino):
     assert answer.rows == [(0, 1), (1, 2), (2, 3)]
 
 
-def test_every_kind_of_value_comes_back_as_it_went_in(qasino):
-    columns = {
-        "i": (INTEGER, [0, -1, 2**63 - 1, -2**63, None, 5]),
-        "r": (REAL, [0.5, -1e300, 5e-324, None, 2.0, 1 / 3]),
-        "t": (TEXT, ["", "a'b\"c\n", "zero\0inside", "\u20ac\u00e9\U0001f600", None, "x" * 10000]),
-        "b": (BLOB, [b"", b"\0\xff", None, b"x", b"'", bytes(range(256))]),
-        "mixed": (INTEGER, [1, 2.5, "three", b"4", None, -6]),
-    }
-    _, answer = qasino.client.publish_and_query(
-        "host1", tables.table("every_kind", columns), "SELECT * FROM every_kind ORDER BY rowid")
-    assert answer.columns == list(columns)
-    assert answer.types == [INTEGER, REAL, TEXT, BLOB, INTEGER]
-    for name, (_, cells) in columns.items():
-        assert answer.column(name) == cells
-
-
-def test_rows_of_two_identities_are_merged_and_columns_united_in_the_order_first_seen(qasino):
-    ingest = len(qasino.ingests) - 1
-    first = tables.table("merged", {"host": (TEXT, ["h1"]), "load": (REAL, [0.5])})
-    second = tables.table("MERGED", {"Host": (TEXT, ["h2", "h3"]), "disk": (INTEGER, [7, None])})
-    with qasino.client.keeps_publishing([(0, "h1", first), (ingest, "h2", second)]):
-        answer = qasino.client.query_until(
-            "SELECT * FROM merged ORDER BY host", lambda answer: len(answer.rows) == 3)
-    assert [name.lower() for name in answer.columns] in (
-        ["host", "load", "disk"], ["host", "disk", "load"])
-    by_name = [{name.lower(): cell for name, cell in row.items()} for row in answer.dicts()]
-    assert by_name == [{"host": "h1", "load": 0.5, "disk": None},
-                       {"host": "h2", "load": None, "disk": 7},
-                       {"host": "h3", "load": None, "disk": None}]
-    if ingest == 0:  # With one ingest part the order is certain: h1 came first.
-        assert answer.columns == ["host", "load", "disk"]
-
-
-def test_a_published_table_is_gone_two_generations_after_its_publisher_stopped(qasino):
-    response, _ = qasino.client.publish_and_query("h1", cpu_table("passing"),
-                                                  "SELECT * FROM passing")
-    qasino.client.wait_for_generation(response.generation + 2)
-    code, message = system.code_and_message(
-        lambda: qasino.client.query("SELECT * FROM passing"))
-    assert code == "INVALID_ARGUMENT"
-    assert "no such table: passing" in message
-
-
-def test_a_repeated_publish_is_answered_as_a_duplicate_and_changes_nothing(qasino):
-    client = qasino.client
-
-    def attempt():
-        first = client.publish("h1", cpu_table("repeated", [1, 2]))
-        second = client.publish("h1", cpu_table("repeated", [3, 4, 5]))
-        if first.generation != second.generation or first.duplicate:
-            return None  # A generation ended between them.
-        assert second.duplicate
-        answer = wait_for_table(client, first.generation, "SELECT load FROM repeated")
-        return answer
-
-    answer = system.wait_for(attempt, "two publishes in one generation, and its snapshot")
-    assert sorted(answer.rows) == [(1,), (2,)]
-
-
 def wait_for_table(client, generation, sql):
     """The answer of that generation's snapshot; None if it came and went unseen."""
     client.wait_for_generation(generation)
@@ -95,28 +36,6 @@ def test_an_empty_table_exists(qasino):
         "h1", tables.table("empty", {"a": (INTEGER, []), "b": (TEXT, [])}), "SELECT * FROM empty")
     assert answer.columns == ["a", "b"]
     assert answer.rows == []
-
-
-def test_sql_keywords_are_fine_as_names(qasino):
-    _, answer = qasino.client.publish_and_query(
-        "h1", tables.table("select", {"from": (INTEGER, [1]), "order": (TEXT, ["x"])}),
-        'SELECT "from", "order" FROM "select"')
-    assert answer.rows == [(1, "x")]
-
-
-def test_generation_numbers_are_multiples_of_the_duration_and_only_grow(qasino):
-    seen = []
-    stream = qasino.client.ingests[0].WatchGenerations(ingest_pb2.WatchGenerationsRequest(),
-                                                       timeout=system.DEADLINE)
-    for message in stream:
-        assert message.duration.seconds >= 1 and message.duration.nanos == 0
-        assert message.generation % message.duration.seconds == 0
-        assert message.identity
-        seen.append(message.generation)
-        if len(seen) == 3:
-            break
-    stream.cancel()
-    assert seen == sorted(set(seen))
 
 
 def test_a_stream_of_publishes_is_answered_in_order_and_survives_a_refusal(qasino):
@@ -192,24 +111,6 @@ def test_a_row_limit_cuts_the_answer_and_says_so(qasino):
     answer = qasino.client.query(sql, row_limit=10)
     assert len(answer.rows) == 10
     assert not answer.summary.truncated
-
-
-def test_parameters_are_bound_by_position_and_by_name(qasino):
-    value = query_pb2.Value
-    answer = qasino.client.query(
-        "SELECT ?1, ?2, ?3, ?4, ?5",
-        parameters=[value(integer=-5), value(real=0.5), value(text="t'"), value(blob=b"\0"),
-                    value()])
-    assert answer.rows == [(-5, 0.5, "t'", b"\0", None)]
-    answer = qasino.client.query("SELECT :a || $b || @c", named_parameters={
-        ":a": value(text="1"), "$b": value(text="2"), "@c": value(text="3")})
-    assert answer.rows == [("123",)]
-
-
-def test_two_columns_of_one_name_stay_two(qasino):
-    answer = qasino.client.query("SELECT 1 AS a, 2 AS a")
-    assert answer.columns == ["a", "a"]
-    assert answer.rows == [(1, 2)]
 
 
 def test_an_answer_of_many_rows_arrives_whole(qasino):

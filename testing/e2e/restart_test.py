@@ -28,48 +28,6 @@ def shards_of(client, generation):
         return []
 
 
-def test_query_goes_on_with_its_snapshot_while_the_store_is_away(processes):
-    client = processes.client
-    _, before = client.publish_and_query("h1", numbered("kept", 1), "SELECT n FROM kept")
-    with client.keeps_publishing([(0, "h1", numbered("kept", 1)), (1, "h2", numbered("kept", 2))]):
-        client.query_until("SELECT n FROM kept", lambda answer: len(answer.rows) == 2)
-        processes.store.kill()
-        answer = client.query("SELECT n FROM kept ORDER BY n")
-        assert answer.rows == [(1,), (2,)]
-        assert answer.generation >= before.generation
-        for ingest in (0, 1):  # Publishing goes on.
-            client.publish(f"meanwhile-{ingest}", numbered("meanwhile", ingest), ingest)
-        assert client.query("SELECT n FROM kept ORDER BY n").rows == [(1,), (2,)]
-        processes.store.start()
-        answer = client.query_until("SELECT n FROM kept ORDER BY n",
-                                    lambda later: later.generation > answer.generation)
-    assert answer.rows == [(1,), (2,)]
-
-
-def test_what_was_acknowledged_while_the_store_was_away_is_in_the_snapshots_when_it_is_back(
-        processes):
-    client = processes.client
-    processes.store.kill()
-    generations = {}
-    for number in range(2):
-        response = client.publish("h1", numbered("delayed", number), ingest=0)
-        generations[response.generation] = number
-        # The next one is published in a later generation.
-        system.wait_for(
-            lambda: client.publish("clock", numbered("clock", 0)).generation > response.generation,
-            "the next generation")
-    assert len(generations) == 2
-    processes.store.start()
-
-    def arrived(generation):
-        return any(table.name == "delayed"
-                   for shard in shards_of(client, generation) for table in shard.tables)
-
-    for generation in generations:
-        system.wait_for(lambda: arrived(generation),  # pylint: disable=cell-var-from-loop
-                        f"what was sealed of generation {generation} meanwhile")
-
-
 def test_a_restarted_store_has_what_it_had(processes):
     client = processes.client
     client.publish_and_query("h1", numbered("kept", 1), "SELECT n FROM kept")

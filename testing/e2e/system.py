@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -213,6 +214,15 @@ class Program:
         self.signal(signal.SIGKILL)
         self.wait()
 
+    @contextlib.contextmanager
+    def paused(self):
+        """It does nothing, and its connections stay up, for the length of a `with`."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
     def port(self, what):
         return self.ports[what]
 
@@ -261,6 +271,23 @@ def when_available(method, request):
     return wait_for(attempt, "an answer other than UNAVAILABLE")[0]
 
 
+def read_shard(stream):
+    """(info, SQLite connection) of a shard that is sent as GetShard does."""
+    info = None
+    image = bytearray()
+    for response in stream:
+        if response.HasField("info"):
+            assert info is None, "a second info came"
+            info = response.info
+        else:
+            assert response.chunk.offset == len(image), "the bytes are not in order"
+            image += response.chunk.data
+    assert info is not None and info.size_bytes == len(image)
+    connection = sqlite3.connect(":memory:")
+    connection.deserialize(bytes(image))
+    return info, connection
+
+
 class Client:
     """Publishes and queries with nothing but the stubs generated from proto/."""
 
@@ -292,6 +319,13 @@ class Client:
         request = ingest_pb2.PublishRequest(identity=identity, table=table, **options)
         return when_available(self.ingests[ingest].Publish, request)
 
+    def try_publish(self, identity, table, ingest=0, **options):
+        """The response, or None when the publish is refused."""
+        try:
+            return self.publish(identity, table, ingest, **options)
+        except grpc.RpcError:
+            return None
+
     def query(self, sql, timeout=DEADLINE, **options):
         """The whole answer."""
         request = query_pb2.QueryRequest(sql=sql, **options)
@@ -322,6 +356,115 @@ class Client:
         """Waits until the newest snapshot is of that generation, or later; its number."""
         return wait_for(lambda: max(self.generation(), generation - 1) >= generation
                         and self.generation(), f"a snapshot of generation {generation}")
+
+    def manifest(self, generation=0):
+        """What the store says of a generation, 0: of the newest; None while it does not hold
+        it."""
+        try:
+            return when_available(self.store.GetManifest,
+                                  snapshot_pb2.GetManifestRequest(generation=generation))
+        except grpc.RpcError as error:
+            if error.code() != grpc.StatusCode.NOT_FOUND:
+                raise
+            return None
+
+    def whole_manifest(self, generation):
+        """The manifest of a generation, when every ingest process has handed in its shard."""
+
+        def attempt():
+            manifest = self.manifest(generation)
+            return manifest if manifest is not None and manifest.complete else None
+
+        return wait_for(attempt, f"the whole of generation {generation}")
+
+    def answer_of(self, generation, sql, revision=None, **options):
+        """The answer from the snapshot of that very generation, when it is whole, or has that
+        revision."""
+        if revision is None:
+            revision = self.whole_manifest(generation).revision
+
+        def attempt():
+            for snapshot in ({}, {"generation": generation}):
+                try:
+                    seen = self.query("SELECT 1", **snapshot).snapshot
+                except grpc.RpcError as error:
+                    if error.code() not in (grpc.StatusCode.NOT_FOUND,
+                                            grpc.StatusCode.UNAVAILABLE):
+                        raise
+                    continue
+                if seen.generation != generation or seen.revision < revision:
+                    continue
+                try:
+                    answer = self.query(sql, **snapshot, **options)
+                except grpc.RpcError:
+                    # Right only of the snapshot that is wanted, and the newest may have
+                    # changed meanwhile.
+                    if snapshot or self.generation() == generation:
+                        raise
+                    continue
+                if answer.generation == generation:
+                    return answer
+            return None
+
+        return wait_for(attempt, f"the answer of generation {generation} to {sql!r}")
+
+    def table_names_of(self, generation):
+        """The tables that a generation's whole snapshot has, but for the internal ones."""
+        answer = self.answer_of(generation, "SELECT tablename FROM qasino_server_tables")
+        return {name for (name,) in answer.rows if not name.startswith("qasino_server_")}
+
+    def wait_for_a_new_generation(self, ingest=0):
+        """Returns when a generation has just begun; its number."""
+
+        def attempt():
+            stream = self.ingests[ingest].WatchGenerations(
+                ingest_pb2.WatchGenerationsRequest(), timeout=DEADLINE, wait_for_ready=True)
+            try:
+                for message in stream:
+                    late = message.sent_at.ToNanoseconds() / 1e9 - message.generation
+                    if late < message.duration.seconds / 4:
+                        return message.generation
+            except grpc.RpcError as error:
+                if error.code() != grpc.StatusCode.UNAVAILABLE:
+                    raise  # Else the process has been restarted.
+            finally:
+                stream.cancel()
+            return None
+
+        return wait_for(attempt, "the beginning of a generation")
+
+    def next_whole_generation(self):
+        """Waits for a snapshot of a generation that begins from now on and is whole; its
+        number. After a process was killed, all are there again that were restarted."""
+        begun = max(self.publish("clock", tables.table("clock", {"a": (tables.INTEGER, [1])}),
+                                 ingest).generation for ingest in range(len(self.ingests)))
+
+        def attempt():
+            manifest = self.manifest()
+            return manifest and manifest.complete and manifest.generation > begun \
+                and manifest.generation
+
+        return wait_for(attempt, f"a whole generation after {begun}")
+
+    def in_one_generation(self, *publishes):
+        """Makes the calls, each of which publishes and returns the response, until all of them
+        were in one generation; (generation, responses). What they do when they are made again
+        in a later one must be the same."""
+        while True:
+            self.wait_for_a_new_generation()
+            responses = [publish() for publish in publishes]
+            if len({response.generation for response in responses}) == 1:
+                return responses[0].generation, responses
+
+    def running_shard(self, ingest=0):
+        """(info, SQLite connection) of what an ingest process has collected so far."""
+        return read_shard(self.ingests[ingest].GetRunningShard(
+            ingest_pb2.GetRunningShardRequest(), timeout=DEADLINE, wait_for_ready=True))
+
+    def generations(self):
+        """Those that the store holds, newest first."""
+        held = when_available(self.store.ListGenerations, snapshot_pb2.ListGenerationsRequest())
+        return [each.generation for each in held.generations]
 
     def publish_and_query(self, identity, table, sql, ingest=0):
         """Publishes once, and asks the very snapshot of the generation that acknowledged it;
@@ -414,6 +557,36 @@ class System:
         for program in self.programs:
             assert not program.died(), f"{program.name} died: code {program.exit_code()}"
 
+    def wait_for_all_ingests(self):
+        """Waits until a snapshot has a shard of each ingest process: from then on the store
+        expects them all, and a complete snapshot has what all have collected."""
+        collected = snapshot_pb2.COLLECTED
+
+        def there():
+            manifest = self.client.manifest()
+            return manifest is not None and len(self.ingests) == sum(
+                shard.kind == collected for shard in manifest.shards)
+
+        wait_for(there, "a snapshot with a shard of each ingest process")
+
+    def crash(self):
+        """Every program dies at once, as when the power goes."""
+        for program in self.programs:
+            program.kill()
+
+    def terminate(self):
+        """Every program is asked to end, and ends well."""
+        for program in reversed(self.programs):
+            assert program.terminate() == 0, f"{program.name} ended badly"
+
+    def restart(self):
+        """Starts every program that does not run again."""
+        for program in self.programs:
+            if not program.running():
+                program.start()
+        for program in self.programs:
+            program.wait_ready()
+
     def stop(self):
         """Ends every program; each must end well."""
         if self.client:
@@ -472,21 +645,27 @@ def start_ingest(system, name, store_address, relayed=False, **flags):
         relays=["ingest"] if relayed else [])
 
 
-def start_query(system, store_address, relayed=False, **flags):
+def start_query(system, store_address, relayed=False, ingests=(), **flags):
+    """ingests: the programs that are asked for the running generation."""
+    if ingests:
+        flags = {"--ingest": ",".join(each.address("ingest") for each in ingests), **flags}
     return system.add("query", QUERY, {
         "--query-port": 0, "--metrics-port": 0, "--store": store_address, **flags},
         relays=["query"] if relayed else [])
 
 
-def start_processes(directory, query_flags=None, ingest_flags=None, relayed=False):
+def start_processes(directory, query_flags=None, ingest_flags=None, relayed=False,
+                    store_flags=None):
     """Two ingest processes, a store and a query process. relayed: they will be restarted."""
     system = System(directory)
     try:
-        system.store = start_store(system, relayed)
+        system.store = start_store(system, relayed, **(store_flags or {}))
         address = system.store.address("store")
         system.ingests = [start_ingest(system, name, address, relayed, **(ingest_flags or {}))
                           for name in ("ingest-a", "ingest-b")]
-        system.query = start_query(system, address, relayed, **(query_flags or {}))
+        ingests = ",".join(ingest.address("ingest") for ingest in system.ingests)
+        system.query = start_query(system, address, relayed,
+                                   **{"--ingest": ingests, **(query_flags or {})})
         for program in system.programs:
             program.wait_ready()
         system.connect()
@@ -497,7 +676,7 @@ def start_processes(directory, query_flags=None, ingest_flags=None, relayed=Fals
 
 
 def start_standalone(directory, query_flags=None, ingest_flags=None, environment=None,
-                     relayed=False):
+                     relayed=False, store_flags=None):
     """The same in one process, with one ingest part."""
     system = System(directory)
     try:
@@ -505,7 +684,7 @@ def start_standalone(directory, query_flags=None, ingest_flags=None, environment
             "--ingest-port": 0, "--store-port": 0, "--query-port": 0, "--metrics-port": 0,
             "--generation-duration": "1s", "--identity": "qasino",
             "--data-dir": os.path.join(directory, "data"),
-            **(query_flags or {}), **(ingest_flags or {})}, environment,
+            **(query_flags or {}), **(ingest_flags or {}), **(store_flags or {})}, environment,
             relays=["ingest", "store", "query"] if relayed else [])
         system.ingests, system.store, system.query = [program], program, program
         program.wait_ready()
