@@ -1,6 +1,7 @@
 #include "services/store/persistent_tables.h"
 
 #include <fmt/format.h>
+#include <sqlite3.h>
 
 #include <algorithm>
 #include <iterator>
@@ -65,6 +66,7 @@ std::shared_ptr<PersistentTables::Table> PersistentTables::Find(const std::strin
 
 absl::Status PersistentTables::Put(const v1::PutPersistentTableRequest& put, absl::Time time,
                                    const Restored* restored) {
+  if (absl::Status status = CheckTrial(); !status.ok()) return status;
   std::shared_ptr<Table> table = Find(put.table().name());
   const bool is_new_table = table == nullptr;
   if (is_new_table) {
@@ -93,6 +95,12 @@ absl::Status PersistentTables::Put(const v1::PutPersistentTableRequest& put, abs
       status = database_.Execute(fmt::format("DELETE FROM {} WHERE {} = {}", name, kOwner, number));
     }
     if (status.ok()) status = FitSchema(*table, plan, &stored);
+    const size_t pairs = table->pairs.size() + (is_new_pair ? 1 : 0);
+    if (status.ok() && pairs > 1 && !stored.owners_are_indexed) {
+      // One pair alone owns all rows; there may be very many such tables.
+      status = IndexOwners(*table);
+      stored.owners_are_indexed = true;
+    }
     if (!status.ok()) return status;
     if (!put.update()) return tables::InsertRows(database_, table->name, put.table(), owner);
     bool changed = false;
@@ -167,8 +175,8 @@ absl::Status PersistentTables::FitSchema(const Table& table, const Plan& plan, S
   bool conflict = false;
   std::vector<const Column*> missing;
   for (const auto& [number, column] : plan.added) {
-    const auto known = stored->find(Lower(column.name));
-    if (known == stored->end()) {
+    const auto known = stored->columns.find(Lower(column.name));
+    if (known == stored->columns.end()) {
       missing.push_back(&column);
     } else if (known->second != column.type) {
       conflict = true;
@@ -176,25 +184,26 @@ absl::Status PersistentTables::FitSchema(const Table& table, const Plan& plan, S
   }
   absl::Status status;
   const bool fits = missing.size() <= kMostAlterations &&
-                    static_cast<int64_t>(stored->size() + missing.size()) <= kMostColumns;
-  if (!stored->empty() && fits && !conflict) {
+                    static_cast<int64_t>(stored->columns.size() + missing.size()) <= kMostColumns;
+  if (!stored->columns.empty() && fits && !conflict) {
     for (const Column* column : missing) {
       status = database_.Execute(fmt::format("ALTER TABLE {} ADD COLUMN {} {}",
                                              QuoteName(table.name), QuoteName(column->name),
                                              tables::DeclaredType(column->type)));
       if (!status.ok()) return status;
-      (*stored)[Lower(column->name)] = column->type;
+      stored->columns[Lower(column->name)] = column->type;
     }
     return absl::OkStatus();
   }
-  status = stored->empty() ? CreateStored(table, plan, table.name) : Rebuild(table, plan);
-  if (status.ok()) status = IndexOwners(table);
-  stored->clear();
+  status = stored->columns.empty() ? CreateStored(table, plan, table.name) : Rebuild(table, plan);
+  *stored = {};
   for (const int number : plan.kept) {
     const Column& column = table.columns.at(number);
-    (*stored)[Lower(column.name)] = column.type;
+    stored->columns[Lower(column.name)] = column.type;
   }
-  for (const auto& [number, column] : plan.added) (*stored)[Lower(column.name)] = column.type;
+  for (const auto& [number, column] : plan.added) {
+    stored->columns[Lower(column.name)] = column.type;
+  }
   return status;
 }
 
@@ -235,7 +244,7 @@ absl::Status PersistentTables::Update(const Table& table, const v1::PutPersisten
     return tables::UpdateRows(database_, table.name, put.table(), put.keycols(), {kOwner, number});
   };
   absl::StatusOr<tables::UpdateEffect> effect = update();
-  if (absl::IsResourceExhausted(effect.status())) {
+  if (absl::IsResourceExhausted(effect.status()) && InTransaction()) {
     // There may be too many key indexes, each of which can be made again.
     if (absl::Status status = DropKeyIndexes(table); !status.ok()) return status;
     effect = update();
@@ -286,6 +295,7 @@ absl::StatusOr<std::vector<int>> PersistentTables::FilledColumns(const Table& ta
 }
 
 absl::Status PersistentTables::Drop(const std::string& identity, const std::string& name) {
+  if (absl::Status status = CheckTrial(); !status.ok()) return status;
   const std::shared_ptr<Table> table = Find(name);
   if (table == nullptr) return absl::OkStatus();
   const auto pair = table->pair_numbers.find(identity);
@@ -381,6 +391,15 @@ void PersistentTables::Count(Table& table, const std::vector<int>& columns, int6
     OnUndo([&table, number, more] { table.columns.at(number).pairs -= more; });
     if (column.pairs == 0) SetColumn(table, number, std::nullopt);
   }
+}
+
+bool PersistentTables::InTransaction() const {
+  return sqlite3_get_autocommit(database_.get()) == 0;
+}
+
+absl::Status PersistentTables::CheckTrial() const {
+  if (!is_trial_ || InTransaction()) return absl::OkStatus();
+  return absl::ResourceExhaustedError("no memory to show what is carried");
 }
 
 void PersistentTables::OnUndo(std::function<void()> undo) {
@@ -524,8 +543,10 @@ absl::StatusOr<std::optional<KeptShard>> PersistentTables::ShardAfter(
   } else {
     shard = status;
   }
+  if (status.ok()) status = CheckTrial();
   Undo();
   database_bytes_.reset();
+  if (!InTransaction()) return status;
   if (absl::Status undone = database_.Execute("ROLLBACK"); !undone.ok()) return undone;
   if (!shard.ok()) return shard.status();
   if (shard->info.tables().empty()) return std::nullopt;

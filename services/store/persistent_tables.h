@@ -98,6 +98,13 @@ class PersistentTables {
     bool updated = false;
     absl::Time time;
   };
+  // SQLite's table.
+  struct Stored {
+    // By name in lower case. There may be some that are no longer the table's, and these are
+    // NULL in all rows. Empty: there is no table.
+    absl::flat_hash_map<std::string, v1::ColumnType> columns;
+    bool owners_are_indexed = false;
+  };
   struct Table {
     std::string name;
     // In the order of first sight.
@@ -106,9 +113,7 @@ class PersistentTables {
     int next_column = 0;
     std::map<int64_t, PairState> pairs;
     absl::flat_hash_map<std::string, int64_t> pair_numbers;  // by identity
-    // The columns that SQLite's table has, by name in lower case. It may have some that are no
-    // longer in `columns`, and these are NULL in all rows. Empty: there is no table.
-    absl::flat_hash_map<std::string, v1::ColumnType> stored;
+    Stored stored;
   };
   // What a put makes of a table's columns.
   struct Plan {
@@ -119,7 +124,6 @@ class PersistentTables {
     // Those that the table has, without the ones that go because no other pair has them.
     std::vector<int> kept;
   };
-  using Stored = absl::flat_hash_map<std::string, v1::ColumnType>;
 
   explicit PersistentTables(sqlite::Database database) : database_(std::move(database)) {}
 
@@ -146,6 +150,9 @@ class PersistentTables {
   void SetColumn(Table& table, int number, std::optional<Column> column);
   // So many pairs more have these columns; a column that none has goes.
   void Count(Table& table, const std::vector<int>& columns, int64_t more);
+  bool InTransaction() const;
+  // SQLite ends a transaction when it has no memory, and what came then would stay.
+  absl::Status CheckTrial() const;
   void OnUndo(std::function<void()> undo);
   void Undo();
 
