@@ -274,6 +274,11 @@ class Generator:
             for at in (stop.at - r.uniform(0, 0.2), stop.at + stop.down + r.uniform(0.1, 0.6)):
                 sort = r.choices(list(weights), list(weights.values()))[0]
                 events.append(self._publish(round(max(0.0, at), 4), identity, table, sort))
+        # And some are in the middle of it.
+        for table, weights in r.sample(self._tables, min(4, len(self._tables))):
+            sort = r.choices(list(weights), list(weights.values()))[0]
+            events.append(self._publish(round(stop.at - r.uniform(-0.002, 0.006), 4),
+                                        r.choice(self._identities(table)), table, sort))
         return events
 
     def _stops(self):
