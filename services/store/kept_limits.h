@@ -16,6 +16,10 @@ struct KeptLimits {
   int64_t max_pairs = 1'000'000;
   // Of one table; of a persistent one it is one fewer, which tells whose a row is.
   int64_t max_columns = 2'000;
+  // Of each sort: the names of all tables and columns, with kNameBytes for each; they travel in
+  // every manifest, which is one message.
+  int64_t max_catalogue_bytes = 6 << 20;
+  static constexpr int64_t kNameBytes = 16;
 };
 
 }  // namespace qasino::store

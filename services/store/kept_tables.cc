@@ -80,6 +80,7 @@ bool IsWhole(const v1::Table& table) {
 // Room that accepted changes of persistent tables will need at the most.
 struct Room {
   int64_t bytes = 0;
+  int64_t catalogue_bytes = 0;
   // Of each table in lower case, the columns that it does not have yet.
   absl::flat_hash_map<std::string, absl::flat_hash_set<std::string>> columns;
   // Tables and pairs that are not carried yet.
@@ -339,6 +340,14 @@ absl::Status KeptTables::State::CheckRoom(const v1::PutPersistentTableRequest& p
   }
   Room alone;
   Reserve(put, alone);
+  if (persistent_->catalogue_bytes() + waiting_room_.catalogue_bytes + pending.catalogue_bytes +
+          alone.catalogue_bytes >
+      limits_.max_catalogue_bytes) {
+    return absl::ResourceExhaustedError(
+        fmt::format("table '{}': the names of all persistent tables and their columns would take "
+                    "over {} bytes, which is the limit",
+                    name, limits_.max_catalogue_bytes));
+  }
   const int64_t used = persistent_->bytes() + waiting_room_.bytes + pending.bytes;
   if (used + alone.bytes > limits_.max_persistent_bytes) {
     return absl::ResourceExhaustedError(
@@ -357,12 +366,16 @@ void KeptTables::State::Reserve(const v1::PutPersistentTableRequest& put, Room& 
   const auto waiting = waiting_room_.columns.find(pair.first);
   const bool waits = !is_waiting_room && waiting != waiting_room_.columns.end();
   const auto [table, is_new] = room.columns.try_emplace(pair.first);
-  if (is_new && !waits && !persistent_->HasTable(name)) ++room.tables;
+  if (is_new && !waits && !persistent_->HasTable(name)) {
+    ++room.tables;
+    room.catalogue_bytes += static_cast<int64_t>(name.size()) + KeptLimits::kNameBytes;
+  }
   for (const v1::Column& column : put.table().columns()) {
     std::string lower = absl::AsciiStrToLower(column.name());
     if (persistent_->HasColumn(name, lower)) continue;
     if (waits && waiting->second.contains(lower)) continue;
-    table->second.insert(std::move(lower));
+    const auto bytes = static_cast<int64_t>(lower.size()) + KeptLimits::kNameBytes;
+    if (table->second.insert(std::move(lower)).second) room.catalogue_bytes += bytes;
   }
   if (!persistent_->LastPut(put.identity(), name).has_value() &&
       (is_waiting_room || !waiting_room_.pairs.contains(pair))) {

@@ -588,6 +588,43 @@ TEST_F(KeptTablesTest, LimitsAreNamed) {
   Do(Put("k", 20, Table("u", {"e=1"})));
 }
 
+TEST_F(KeptTablesTest, TheNamesOfAllTablesTogetherAreLimited) {
+  limits_.max_catalogue_bytes = 200;
+  Open(0);
+  const std::string long_name(60, 'x');
+  const auto refused = [&](Change change) {
+    const absl::Status status = Apply(std::move(change)).status;
+    EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("names of all"));
+  };
+  Do(PutStatic("i", Table("t", {long_name})));
+  refused(PutStatic("i", Table("u", {long_name, "y" + long_name})));
+  Do(PutStatic("i", Table("u", {long_name})));
+  refused(PutStatic("i", Table("t", {"y" + long_name})));
+  Do(DropStatic("u"));
+  Do(PutStatic("i", Table("t", {"y" + long_name})));
+
+  // What waits counts, and what comes together; what goes makes room.
+  Do(Put("i", 10, Table("t", {long_name})));
+  Do(Put("j", 10, Table("t", {long_name})));
+  std::vector<Change> changes;
+  changes.push_back(Put("k", 10, Table("t", {"y" + long_name})));
+  changes.push_back(Put("l", 10, Table("u", {"z"})));
+  changes.push_back(Put("l", 10, Table("t", {long_name})));
+  kept_->Apply(changes);
+  EXPECT_TRUE(changes[0].status.ok()) << changes[0].status;
+  EXPECT_TRUE(absl::IsResourceExhausted(changes[1].status)) << changes[1].status;
+  EXPECT_TRUE(changes[2].status.ok()) << changes[2].status;
+  for (int times = 0; times < 2; ++times) {
+    EXPECT_EQ(Carried().size(), 1u);
+    EXPECT_EQ(Persistent(10).size(), 1u);
+    refused(Put("l", 20, Table("u", {"z"})));
+    Open(10);
+  }
+  Do(Drop("k", "t", 0));
+  Do(Put("l", 20, Table("u", {"z"})));
+}
+
 TEST_F(KeptTablesTest, WideTablesComeAndGo) {
   std::vector<std::string> wide;
   for (int i = 0; i < 1999; ++i) wide.push_back("a" + std::to_string(i) + "=1");

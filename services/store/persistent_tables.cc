@@ -10,6 +10,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 #include "services/server/log.h"
+#include "services/store/kept_limits.h"
 #include "services/store/savepoint.h"
 #include "services/store/timestamp.h"
 #include "services/tables/read_rows.h"
@@ -31,6 +32,10 @@ constexpr int64_t kTableBytes = 1'024;
 constexpr int64_t kLeastFreeBytes = 1 << 20;
 
 std::string Lower(const std::string& name) { return absl::AsciiStrToLower(name); }
+
+int64_t NameBytes(const std::string& name) {
+  return static_cast<int64_t>(name.size()) + KeptLimits::kNameBytes;
+}
 
 template <typename State>
 int64_t BytesOf(const State& pair) {
@@ -327,7 +332,13 @@ void PersistentTables::EndRestore() {
 }
 
 void PersistentTables::SetTable(int64_t number, const std::shared_ptr<Table>& table) {
+  const auto names = [](const Table& of) {
+    int64_t bytes = NameBytes(of.name);
+    for (const auto& [column_number, column] : of.columns) bytes += NameBytes(column.name);
+    return bytes;
+  };
   if (table != nullptr) {
+    catalogue_bytes_ += names(*table);
     OnUndo([this, number] { SetTable(number, nullptr); });
     numbers_[Lower(table->name)] = number;
     tables_[number] = table;
@@ -336,6 +347,7 @@ void PersistentTables::SetTable(int64_t number, const std::shared_ptr<Table>& ta
   }
   const auto found = tables_.find(number);
   OnUndo([this, number, before = found->second] { SetTable(number, before); });
+  catalogue_bytes_ -= names(*found->second);
   numbers_.erase(Lower(found->second->name));
   tables_.erase(found);
   bookkeeping_bytes_ -= kTableBytes;
@@ -370,6 +382,7 @@ void PersistentTables::SetColumn(Table& table, int number, std::optional<Column>
   std::optional<Column> before;
   if (const auto found = table.columns.find(number); found != table.columns.end()) {
     before = std::move(found->second);
+    catalogue_bytes_ -= NameBytes(before->name);
     // Another column may have the name by now.
     const auto named = table.column_numbers.find(Lower(before->name));
     if (named != table.column_numbers.end() && named->second == number) {
@@ -378,6 +391,7 @@ void PersistentTables::SetColumn(Table& table, int number, std::optional<Column>
     table.columns.erase(found);
   }
   if (column.has_value()) {
+    catalogue_bytes_ += NameBytes(column->name);
     table.column_numbers[Lower(column->name)] = number;
     table.columns[number] = *std::move(column);
   }

@@ -63,6 +63,8 @@ class PersistentTables {
   int64_t columns(const std::string& table) const;
   int64_t tables() const { return static_cast<int64_t>(numbers_.size()); }
   int64_t pairs() const { return pairs_; }
+  // Of the names of all tables and columns, as KeptLimits counts them.
+  int64_t catalogue_bytes() const { return catalogue_bytes_; }
   // What it takes in memory.
   int64_t bytes();
 
@@ -165,6 +167,7 @@ class PersistentTables {
   int64_t next_pair_ = 1;
   int64_t pairs_ = 0;
   int64_t bookkeeping_bytes_ = 0;
+  int64_t catalogue_bytes_ = 0;
   // Of the database; absent when it has changed since they were asked for.
   std::optional<int64_t> database_bytes_;
   // How to undo the trial's changes, the last one first.

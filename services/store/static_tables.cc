@@ -48,6 +48,8 @@ StaticTables::Table StaticTables::With(const v1::PutStaticTableRequest& put,
     after = *before;
   } else {
     after.info.set_name(put.table().name());
+    after.catalogue_bytes =
+        static_cast<int64_t>(put.table().name().size()) + KeptLimits::kNameBytes;
   }
   for (const v1::Column& column : put.table().columns()) {
     const bool is_new =
@@ -57,6 +59,7 @@ StaticTables::Table StaticTables::With(const v1::PutStaticTableRequest& put,
     v1::ColumnInfo& added = *after.info.add_columns();
     added.set_name(column.name());
     added.set_type(column.type());
+    after.catalogue_bytes += static_cast<int64_t>(column.name().size()) + KeptLimits::kNameBytes;
   }
   const int64_t columns = after.info.columns_size();
   after.info.set_rows(tables::RowCount(put.table()));
@@ -80,6 +83,13 @@ absl::Status StaticTables::CheckPut(const v1::PutStaticTableRequest& put) const 
                     "limit of {}",
                     put.table().name(), after.info.columns_size(), limits_.max_columns));
   }
+  if (catalogue_bytes_ - (before == nullptr ? 0 : before->catalogue_bytes) + after.catalogue_bytes >
+      limits_.max_catalogue_bytes) {
+    return absl::ResourceExhaustedError(
+        fmt::format("table '{}': the names of all static tables and their columns would take over "
+                    "{} bytes, which is the limit",
+                    put.table().name(), limits_.max_catalogue_bytes));
+  }
   const int64_t others = bytes_ - (before == nullptr ? 0 : before->bytes);
   if (others + after.bytes > limits_.max_static_bytes) {
     return absl::ResourceExhaustedError(fmt::format(
@@ -98,6 +108,7 @@ absl::Status StaticTables::Put(const v1::PutStaticTableRequest& put, absl::Time 
   if (!status.ok()) return status;
   shard_.reset();
   bytes_ += after.bytes - (before == nullptr ? 0 : before->bytes);
+  catalogue_bytes_ += after.catalogue_bytes - (before == nullptr ? 0 : before->catalogue_bytes);
   const auto [number, is_new] =
       numbers_.emplace(absl::AsciiStrToLower(put.table().name()), next_number_);
   if (is_new) ++next_number_;
@@ -139,6 +150,7 @@ absl::Status StaticTables::Drop(const std::string& name) {
   if (!status.ok()) return status;
   shard_.reset();
   bytes_ -= table->second.bytes;
+  catalogue_bytes_ -= table->second.catalogue_bytes;
   tables_.erase(table);
   numbers_.erase(number);
   return absl::OkStatus();

@@ -51,6 +51,7 @@ class StaticTables {
     std::string identity;
     absl::Time time;
     int64_t bytes = 0;
+    int64_t catalogue_bytes = 0;
   };
 
   StaticTables(const KeptLimits& limits, sqlite::Database database)
@@ -69,6 +70,7 @@ class StaticTables {
   absl::flat_hash_map<std::string, int64_t> numbers_;  // by name in lower case
   int64_t next_number_ = 1;
   int64_t bytes_ = 0;
+  int64_t catalogue_bytes_ = 0;
   std::optional<KeptShard> shard_;
 };
 
