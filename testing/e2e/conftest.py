@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 
 import pytest
 
@@ -72,6 +73,14 @@ def bare_system(tmp_path):
     """No program yet; the test adds what it wants."""
     with system.kept(system.System(str(tmp_path))) as started:
         yield started
+
+
+def pytest_collection_modifyitems(items):
+    """The head of a file of rules names tests; each of them is there."""
+    for module in {item.module for item in items}:
+        for name in re.findall(r"\b(test_\w+)\b(?!\.)", module.__doc__ or ""):
+            if not hasattr(module, name):
+                raise pytest.UsageError(f"{module.__name__} has no {name}, which its head names")
 
 
 @pytest.hookimpl(hookwrapper=True)
