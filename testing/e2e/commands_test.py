@@ -62,6 +62,62 @@ def test_a_json_table_is_published(standalone):
     assert answer.rows == [(1, "x"), (None, "\u20ac")]
 
 
+def test_a_static_table_is_published_and_dropped(standalone):
+    store = f"127.0.0.1:{standalone.store.port('store')}"
+    ended = publish(standalone, "--static", "--identity", "tester", stdin=CSV.format(name="fixed"))
+    assert (ended.code, ended.err) == (0, "")
+    standalone.client.query_until("SELECT * FROM fixed")
+    ended = publish(standalone, "--drop-static", "fixed", "--store", store)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("dropped static table fixed: it is not in revision ")
+    standalone.client.query_until("SELECT tablename FROM qasino_server_tables",
+                                  lambda answer: ("fixed",) not in answer.rows)
+    ended = publish(standalone, "--drop-static", "fixed", "--store", store)
+    assert ended.code == 3
+    assert "NOT_FOUND" in ended.err and "'fixed'" in ended.err
+
+
+def test_a_persistent_table_is_published_updated_and_dropped(standalone):
+    store = f"127.0.0.1:{standalone.store.port('store')}"
+    who = ["--identity", "tester"]
+    ended = publish(standalone, "--persist", *who, stdin=CSV.format(name="carried"))
+    assert (ended.code, ended.err) == (0, "")
+    ended = publish(standalone, "--persist", "--update", "--keycols", "host", *who,
+                    stdin="1\ncarried\nhost,cores\nstr,int\n,\nh1,64\n")
+    assert (ended.code, ended.err) == (0, "")
+    sql_text = "SELECT load, cores FROM carried WHERE host = 'h1'"
+    answer = standalone.client.query_until(sql_text, lambda answer: answer.rows == [(0.5, 64)])
+    standalone.client.query_until(sql_text, lambda later: later.generation > answer.generation
+                                  and later.rows == [(0.5, 64)])
+    ended = publish(standalone, "--drop-persistent", "carried", *who, "--store", store)
+    assert (ended.code, ended.err) == (0, "")
+    standalone.client.query_until("SELECT tablename FROM qasino_server_tables",
+                                  lambda answer: ("carried",) not in answer.rows)
+    ended = publish(standalone, "--drop-persistent", "carried", *who, "--store", store)
+    assert ended.code == 3
+    assert "NOT_FOUND" in ended.err and "'carried'" in ended.err
+
+
+def test_other_snapshots_than_the_newest_can_be_asked(standalone):
+    ended = publish(standalone, "--identity", "tester", stdin=CSV.format(name="at_a_time"))
+    generation = int(ended.out.split("generation ")[1].split()[0])
+    standalone.client.wait_for_generation(generation + 1)
+    ended = sql(standalone, "--generation", generation, "-q", "SELECT sum(cores) FROM at_a_time")
+    assert ended.code == 0, ended.err
+    assert "12" in ended.out and f"snapshot: generation {generation} " in ended.out
+    ended = sql(standalone, "--generation", 30, "-q", "SELECT 1")
+    assert ended.code == 3
+    assert "oldest" in ended.err
+
+    def running():
+        publish(standalone, "--identity", "tester", stdin=CSV.format(name="just_now"))
+        ended = sql(standalone, "--running", "-q", "SELECT sum(cores) FROM just_now")
+        return ended if ended.code == 0 else None
+
+    ended = system.wait_for(running, "an answer of the running generation")
+    assert "12" in ended.out and "running: generation " in ended.out
+
+
 @pytest.mark.parametrize("format_, text, words", [
     ("csv", "", []),
     ("csv", "1\nt\na,b\nint,int\n,\n1\n", ["6"]),
