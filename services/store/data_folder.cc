@@ -25,6 +25,7 @@ constexpr size_t kReadBytes = 1 << 20;
 constexpr char kShardEnding[] = ".sqlite";
 // No shard_id has a dot.
 constexpr char kMadeEnding[] = ".made.sqlite";
+constexpr char kNoteEnding[] = ".commit";
 constexpr char kManifestName[] = "manifest";
 
 void AppendNumber(uint64_t number, std::string* bytes) {
@@ -166,6 +167,11 @@ absl::Status DataFolder::Recover(const ShardLimits& limits, int64_t latest) {
   const auto incoming = files_->List(path_ + "/incoming");
   if (!incoming.ok()) return incoming.status();
   for (const FolderEntry& entry : *incoming) {
+    // The notes go last: until then another crash must find them.
+    if (entry.name.ends_with(kNoteEnding) && !entry.is_folder) {
+      unfinished_.insert(entry.name);
+      continue;
+    }
     const absl::Status removed =
         RemoveAll(*files_, absl::StrCat(path_, "/incoming/", entry.name), entry.is_folder);
     if (!removed.ok()) return removed;
@@ -195,6 +201,11 @@ absl::Status DataFolder::Recover(const ShardLimits& limits, int64_t latest) {
     }
     if (!status.ok()) return status;
   }
+  for (const std::string& note : unfinished_) {
+    const absl::Status removed = files_->RemoveFile(absl::StrCat(path_, "/incoming/", note));
+    if (!removed.ok()) return removed;
+  }
+  unfinished_.clear();
   std::sort(recovered_.begin(), recovered_.end(), [](const Recovered& a, const Recovered& b) {
     return a.manifest.generation() < b.manifest.generation();
   });
@@ -258,6 +269,12 @@ absl::Status DataFolder::RecoverGeneration(const std::string& name, const ShardL
     return files_->RemoveFolder(absl::StrCat(path_, "/", folder));
   }
   auto read = ReadManifest(generation, limits);
+  if (absl::IsNotFound(read.status()) &&
+      std::all_of(entries->begin(), entries->end(),
+                  [&](const FolderEntry& entry) { return IsLeftover(generation, entry); })) {
+    log::Info("store", "unfinished generation removed", {{"generation", generation}});
+    return RemoveAll(*files_, absl::StrCat(path_, "/", folder), /*is_folder=*/true);
+  }
   if (!read.ok()) return SetAside(folder, read.status());
 
   Recovered recovered;
@@ -287,7 +304,7 @@ absl::Status DataFolder::RecoverGeneration(const std::string& name, const ShardL
   }
   for (const FolderEntry& entry : *entries) {
     if (expected.contains(entry.name)) continue;
-    if (entry.name.ends_with(kMadeEnding) && !entry.is_folder) {
+    if (IsLeftover(generation, entry)) {
       const absl::Status removed =
           files_->RemoveFile(absl::StrCat(path_, "/", folder, "/", entry.name));
       if (!removed.ok()) return removed;
@@ -429,17 +446,55 @@ absl::Status DataFolder::CommitShard(IncomingShard& shard) {
   const int64_t generation = shard.info().generation();
   const std::string folder = GenerationPath(generation);
   const std::string target = ShardPath(generation, shard.info());
+  // Not synced: what a crash of the machine makes of it costs a line in the log.
+  if (absl::Status status = Note(generation, shard.info().shard_id()); !status.ok()) return status;
   absl::Status renamed = files_->Rename(shard.path_, target);
   if (absl::IsNotFound(renamed)) {
     if (absl::Status status = CreateGeneration(generation); !status.ok()) return status;
     renamed = files_->Rename(shard.path_, target);
   }
-  if (!renamed.ok()) return renamed;
+  if (!renamed.ok()) {
+    RemoveNote(generation, shard.info().shard_id());
+    return renamed;
+  }
   server::Failpoint(kShardSteps.after_rename);
   shard.committed_ = true;
   const absl::Status synced = SyncFolder(folder);
   server::Failpoint(kShardSteps.after_folder_sync);
   return synced;
+}
+
+std::string DataFolder::NotePath(int64_t generation, const std::string& shard_id) const {
+  return absl::StrCat(path_, "/incoming/", generation, "-", shard_id, kNoteEnding);
+}
+
+absl::Status DataFolder::Note(int64_t generation, const std::string& shard_id) {
+  const auto note = files_->Create(NotePath(generation, shard_id));
+  if (!note.ok() && !absl::IsAlreadyExists(note.status())) return note.status();
+  notes_[generation].insert(shard_id);
+  return absl::OkStatus();
+}
+
+void DataFolder::RemoveNote(int64_t generation, const std::string& shard_id) {
+  const absl::Status removed = files_->RemoveFile(NotePath(generation, shard_id));
+  if (!removed.ok()) log::Warn("store", "unfinished file not removed", {{"error", removed}});
+  notes_[generation].erase(shard_id);
+}
+
+void DataFolder::RemoveNotes(int64_t generation) {
+  const auto notes = notes_.find(generation);
+  if (notes == notes_.end()) return;
+  const std::set<std::string> noted = notes->second;
+  for (const std::string& shard_id : noted) RemoveNote(generation, shard_id);
+  notes_.erase(generation);
+}
+
+bool DataFolder::IsLeftover(int64_t generation, const FolderEntry& entry) const {
+  if (entry.is_folder) return false;
+  if (entry.name.ends_with(kMadeEnding)) return true;
+  if (!entry.name.ends_with(kShardEnding)) return false;
+  const std::string id = entry.name.substr(0, entry.name.size() - std::strlen(kShardEnding));
+  return unfinished_.contains(absl::StrCat(generation, "-", id, kNoteEnding));
 }
 
 absl::Status DataFolder::CreateGeneration(int64_t generation) {
@@ -455,7 +510,9 @@ void DataFolder::DiscardShard(const v1::ShardInfo& info) {
   const std::string path = ShardPath(info.generation(), info);
   if (const absl::Status status = files_->RemoveFile(path); !status.ok()) {
     log::Warn("store", "refused shard not removed", {{"error", status}});
+    return;
   }
+  RemoveNote(info.generation(), info.shard_id());
 }
 
 absl::Status DataFolder::PutMade(int64_t generation, const v1::ShardInfo& info,
@@ -509,8 +566,10 @@ absl::Status DataFolder::Replace(const std::string& folder, const std::string& n
 }
 
 absl::Status DataFolder::WriteManifest(const v1::Manifest& manifest) {
-  return Replace(GenerationPath(manifest.generation()), kManifestName, EncodeManifest(manifest),
-                 kManifestSteps);
+  const absl::Status written = Replace(GenerationPath(manifest.generation()), kManifestName,
+                                       EncodeManifest(manifest), kManifestSteps);
+  if (written.ok()) RemoveNotes(manifest.generation());
+  return written;
 }
 
 absl::Status DataFolder::Retire(int64_t generation) {

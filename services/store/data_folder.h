@@ -4,8 +4,10 @@
 #include <atomic>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,6 +67,8 @@ class IncomingShard {
 //   generations/<generation>/<shard_id>.made.sqlite   one that the store made
 //   tables.journal                          see table_journal.h
 //   incoming/                               what is not finished, or is going
+//   incoming/<generation>-<shard_id>.commit a shard that is in its place, and that no
+//                                           manifest may name yet
 //   damaged/                                what start-up found and could not use
 // A manifest file is 8 bytes "QASINOM1", the length of the message in 8 bytes with
 // the least first, the Manifest, and XXH3 of all that in 8 bytes. One with revision 0
@@ -73,7 +77,8 @@ class IncomingShard {
 // What must last is written in incoming/, synced, renamed to its place, and the
 // folder synced; so a crash leaves the old or the new, and files in incoming/, which
 // start-up removes. A shard that the store made may lie in several generations, by
-// links to one file; one that no manifest names is a crash's leftover, and removed.
+// links to one file. One that no manifest names, and one that came in and is noted in
+// incoming/, is a crash's leftover, and removed; nobody was told that it is here.
 // Nothing else is ever deleted that was not retired. Generation 0 is the snapshot
 // before the first, when there are static tables.
 //
@@ -156,6 +161,14 @@ class DataFolder {
   absl::Status RecoverStoreId();
   absl::StatusOr<std::string> StoreIdOfManifests() const;
 
+  std::string NotePath(int64_t generation, const std::string& shard_id) const;
+  absl::Status Note(int64_t generation, const std::string& shard_id);
+  // The shard, or all shards of the generation, are no leftovers if a crash comes.
+  void RemoveNote(int64_t generation, const std::string& shard_id);
+  void RemoveNotes(int64_t generation);
+  // A crash left the file before a manifest came to name it.
+  bool IsLeftover(int64_t generation, const FolderEntry& entry) const;
+
   // Moves a file or folder, given below path_, to damaged/, and says why.
   absl::Status SetAside(const std::string& name, const absl::Status& fault);
   // Writes a file whole and syncs it under a name in incoming/, then moves it.
@@ -172,6 +185,10 @@ class DataFolder {
   std::unique_ptr<FileLock> lock_;
   std::string store_id_;
   std::vector<Recovered> recovered_;
+  // At recovery, the names in incoming/.
+  std::set<std::string> unfinished_;
+  // By generation, the shards that are noted.
+  std::map<int64_t, std::set<std::string>> notes_;
   std::atomic<uint64_t> next_incoming_{1};
 
   mutable absl::Mutex mutex_;

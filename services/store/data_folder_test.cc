@@ -226,6 +226,43 @@ TEST_F(DataFolderTest, AnotherStoresGenerationIsSetAside) {
   EXPECT_THAT((*folder)->TakeRecovered(), IsEmpty());
 }
 
+// What is in the folder when a process dies between a shard and its manifest.
+TEST_F(DataFolderTest, AShardThatNoManifestCameToNameIsACrashsLeftover) {
+  PutGeneration(30, {"a"});
+  EXPECT_EQ(folder_->CommitShard(*Incoming(TestShard(30, "b", "12345"), "12345")),
+            absl::OkStatus());
+  EXPECT_EQ(folder_->CommitShard(*Incoming(TestShard(60, "b", "12345"), "12345")),
+            absl::OkStatus());
+  EXPECT_EQ(folder_->PutMade(60, TestMadeShard(v1::STATIC, "s"), "made", std::nullopt),
+            absl::OkStatus());
+  EXPECT_EQ(Names("incoming").size(), 2u);
+  EXPECT_THAT(Generations(Recover()), ElementsAre(30));
+  EXPECT_THAT(Names("generations"), ElementsAre("30"));
+  EXPECT_THAT(Names("generations/30"), UnorderedElementsAre("manifest", "a-30.sqlite"));
+  EXPECT_THAT(Names("damaged"), IsEmpty());
+  EXPECT_THAT(Names("incoming"), IsEmpty());
+}
+
+TEST_F(DataFolderTest, OnceAManifestNamesItAShardIsNoLeftover) {
+  PutGeneration(30, {"a"});
+  EXPECT_THAT(Names("incoming"), IsEmpty());
+  std::filesystem::remove(ManifestPath(30));
+  EXPECT_THAT(Recover(), IsEmpty());
+  EXPECT_THAT(Names("damaged"), ElementsAre("30"));
+  EXPECT_THAT(Names("damaged/30"), ElementsAre("a-30.sqlite"));
+}
+
+TEST_F(DataFolderTest, ARefusedShardLeavesNothing) {
+  PutGeneration(30, {"a"});
+  const v1::ShardInfo info = TestShard(30, "b", "12345");
+  EXPECT_EQ(folder_->CommitShard(*Incoming(info, "12345")), absl::OkStatus());
+  folder_->DiscardShard(info);
+  files_.Fail(Operation::kRename, "b-30", absl::InternalError("the disk broke"));
+  EXPECT_FALSE(folder_->CommitShard(*Incoming(info, "12345")).ok());
+  EXPECT_THAT(Names("incoming"), IsEmpty());
+  EXPECT_THAT(Names("generations/30"), UnorderedElementsAre("manifest", "a-30.sqlite"));
+}
+
 TEST_F(DataFolderTest, SetAsideTwiceBothAreKept) {
   for (int i = 0; i < 2; ++i) {
     PutGeneration(30, {"a"});
@@ -306,7 +343,9 @@ TEST_F(DataFolderTest, AfterAFailedSyncOfAFolderNothingIsWrittenUntilARestart) {
 
   EXPECT_THAT(Generations(Recover()), ElementsAre(30));
   EXPECT_EQ(folder_->Writable(), absl::OkStatus());
-  EXPECT_THAT(Names("damaged"), ElementsAre("30-b-30.sqlite"));
+  // It was not acknowledged, so it is no loss.
+  EXPECT_THAT(Names("damaged"), IsEmpty());
+  EXPECT_THAT(Names("generations/30"), UnorderedElementsAre("manifest", "a-30.sqlite"));
 }
 
 // Shards that the store makes lie beside the others.
