@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 #include "services/query/linear_functions.h"
+#include "services/server/worker_pool.h"
 
 namespace qasino::query {
 namespace {
@@ -185,7 +186,7 @@ QueryGuard::QueryGuard(Sandbox& sandbox, absl::Time deadline, std::string deadli
       budget_(memory_bytes, pool) {
   sqlite3_progress_handler(sandbox_.database().get(), kStepsBetweenLooks, &QueryGuard::Progress,
                            this);
-  sandbox_.stop_ = {&QueryGuard::Stopped, this};
+  sandbox_.stop_ = {&QueryGuard::Look, this};
   budget_.StopWhen(&QueryGuard::Stopped, this);
   cancellation_->Watch(&sandbox_.database());
 }
@@ -204,7 +205,12 @@ bool QueryGuard::Stopped(void* guard) {
 int QueryGuard::Progress(void* guard) {
   QueryGuard& self = *static_cast<QueryGuard*>(guard);
   if (self.cancellation_->cancelled()) return 1;
-  return ++self.looks_ % kLooksPerClock == 0 && absl::Now() > self.deadline_ ? 1 : 0;
+  return ++self.looks_ % kLooksPerClock == 0 && Look(guard) ? 1 : 0;
+}
+
+bool QueryGuard::Look(void* guard) {
+  server::WorkerPool::TakeTurns([guard] { return Stopped(guard); });
+  return Stopped(guard);
 }
 
 absl::Status QueryGuard::Check() const {

@@ -124,6 +124,8 @@ class QueryGuard {
  private:
   static int Progress(void* guard);
   static bool Stopped(void* guard);
+  // The same, after other long queries have had their turn.
+  static bool Look(void* guard);
 
   Sandbox& sandbox_;
   const absl::Time deadline_;

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstddef>
 #include <deque>
 #include <list>
@@ -13,6 +14,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -32,6 +34,10 @@ namespace qasino::server {
 // lowest priority (nice 19), ends after the task, and another takes its place, so that the
 // pool has up to `threads` + `most` threads. While there are `most` long tasks, more tasks
 // than that hold their threads as they do without `LongTasks`.
+//
+// Long tasks that call TakeTurns run a few at a time, one for each core. Without it a hundred
+// of them would be preempted wherever they are, in an allocation or in gRPC, with locks that
+// quick tasks then wait for.
 //
 // Thread-safe.
 class WorkerPool {
@@ -59,20 +65,32 @@ class WorkerPool {
   // Never blocks.
   absl::Status Submit(Task task) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // For tasks, now and then, where they hold no lock: waits while others are to run, when the
+  // task is long. Returns early when `give_up` says so, which is asked every 50 ms and must
+  // not block. On a thread that is no pool's it does nothing.
+  static void TakeTurns(absl::FunctionRef<bool()> give_up);
+
  private:
   struct Worker {
     std::thread thread;
     pid_t id = 0;
     // When its task began; the infinite future between tasks.
     absl::Time began = absl::InfiniteFuture();
-    bool is_long = false;
+    // Written with the lock.
+    std::atomic<bool> is_long = false;
+    // The thread's own.
+    bool has_turn = false;
+    absl::Time turn_began = absl::InfinitePast();
   };
 
   bool HasNews() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return ending_ || !queue_.empty(); }
-  bool IsBusy() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return ending_ || running_ > 0; }
-  bool IsEmpty() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return workers_.empty(); }
+  bool IsBusy() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return IsOver() || running_ > 0; }
+  bool IsOver() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return ending_ && workers_.empty(); }
   void Start() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Work(std::list<Worker>::iterator self) ABSL_LOCKS_EXCLUDED(mutex_);
+  void TakeTurn(Worker& worker, absl::FunctionRef<bool()> give_up)
+      ABSL_LOCKS_EXCLUDED(turns_mutex_);
+  void EndTurn(Worker& worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turns_mutex_);
   void WatchLongTasks() ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::string name_;
@@ -88,6 +106,14 @@ class WorkerPool {
   // Of the workers: those with a task that is not long, and those that are long.
   int running_ ABSL_GUARDED_BY(mutex_) = 0;
   int long_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  absl::Mutex turns_mutex_;
+  int free_turns_ ABSL_GUARDED_BY(turns_mutex_);
+  std::list<const Worker*> waiting_ ABSL_GUARDED_BY(turns_mutex_);
+
+  // Of the thread that runs a task.
+  static thread_local WorkerPool* current_pool_;
+  static thread_local Worker* current_;
 
   // Last, because it uses the others at once.
   std::thread watcher_;

@@ -131,5 +131,56 @@ TEST(WorkerPoolTest, ThereAreNoMoreLongTasksThanAllowed) {
   EXPECT_EQ(most_running, 5);
 }
 
+TEST(WorkerPoolTest, LongTasksTakeTurns) {
+  // More than there are cores; each goes on until all others have had a turn too.
+  const int tasks = 3 * static_cast<int>(std::thread::hardware_concurrency()) + 1;
+  std::atomic<int> had_turns = 0;
+  {
+    WorkerPool pool("query", 2, 1000, {.after = absl::Milliseconds(5), .most = 1000});
+    for (int i = 0; i < tasks; ++i) {
+      ASSERT_TRUE(pool.Submit([&] {
+                        while (getpriority(PRIO_PROCESS, static_cast<id_t>(gettid())) != 19) {
+                        }
+                        WorkerPool::TakeTurns([] { return false; });
+                        ++had_turns;
+                        while (had_turns < tasks) WorkerPool::TakeTurns([] { return false; });
+                      })
+                      .ok());
+    }
+  }
+  EXPECT_EQ(had_turns, tasks);
+}
+
+TEST(WorkerPoolTest, WhoWaitsForATurnMayGiveUp) {
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  const auto wait_until_long = [] {
+    while (getpriority(PRIO_PROCESS, static_cast<id_t>(gettid())) != 19) std::this_thread::yield();
+  };
+  absl::BlockingCounter holding(cores);
+  absl::Notification go_on;
+  WorkerPool pool("query", 2, 1000, {.after = absl::Milliseconds(5), .most = 1000});
+  for (int i = 0; i < cores; ++i) {
+    ASSERT_TRUE(pool.Submit([&] {
+                      wait_until_long();
+                      WorkerPool::TakeTurns([] { return false; });
+                      holding.DecrementCount();
+                      go_on.WaitForNotification();
+                    })
+                    .ok());
+  }
+  holding.Wait();
+  absl::Notification gave_up;
+  ASSERT_TRUE(pool.Submit([&] {
+                    wait_until_long();
+                    WorkerPool::TakeTurns([] { return true; });
+                    gave_up.Notify();
+                  })
+                  .ok());
+  gave_up.WaitForNotification();
+  go_on.Notify();
+  // On a thread of no pool.
+  WorkerPool::TakeTurns([] { return false; });
+}
+
 }  // namespace
 }  // namespace qasino::server
