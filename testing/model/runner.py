@@ -49,6 +49,10 @@ def start(mode, directory):
 class _Server:
     """A program that events stop, and its lives."""
 
+    # One start at a time: while a program is waited for, no other may be ended and on its way
+    # to be started, or it is taken for one that died.
+    _starting = threading.Lock()
+
     def __init__(self, program, is_ingest):
         self.program = program
         self.lives = []
@@ -93,8 +97,9 @@ class _Server:
         time.sleep(down)
         if self._channel is not None:
             self._channel.close()
-        begun = time.time()
-        self.program.start()
+        with self._starting:
+            begun = time.time()
+            self.program.start()
         self.came_up(begun)
         return code
 
