@@ -189,7 +189,9 @@ class Builder {
   }
 
   // The same table from the same identity counts once a generation, also when it came to
-  // two ingest processes: the rows in the later shard are left out.
+  // two ingest processes: the rows in the later shard are left out. But what was put to be
+  // carried before this generation is ended by what was published in it; a shard that came
+  // late for an older snapshot finds it there still.
   absl::Status FindRepeated() {
     const absl::StatusOr<bool> shared = FindShared();
     if (!shared.ok()) return shared.status();
@@ -202,13 +204,19 @@ class Builder {
         "JOIN temp.shared USING (tablename, shard);"
         "CREATE INDEX temp.by_pair ON runs (tablename, identity, shard);"
         "INSERT INTO temp.repeated SELECT shard, tablename, identity, first_rowid, "
-        "first_rowid + nr_rows - 1, nr_updates FROM temp.runs AS later WHERE EXISTS ("
-        "SELECT 1 FROM temp.runs AS earlier WHERE earlier.tablename = later.tablename "
-        "AND earlier.identity = later.identity AND earlier.shard < later.shard "
-        "AND (NOT (earlier.updated OR later.updated) "
-        "OR (earlier.kind = {} AND later.kind = {})));"
+        "first_rowid + nr_rows - 1, nr_updates FROM temp.runs AS one WHERE EXISTS ("
+        "SELECT 1 FROM temp.runs AS earlier WHERE earlier.tablename = one.tablename "
+        "AND earlier.identity = one.identity AND earlier.shard < one.shard "
+        "AND NOT (earlier.kind = {1} AND earlier.last_update_epoch < {3} AND one.kind = {2}) "
+        "AND (NOT (earlier.updated OR one.updated) "
+        "OR (earlier.kind = {0} AND one.kind = {1}))) "
+        "OR (one.kind = {1} AND one.last_update_epoch < {3} AND EXISTS ("
+        "SELECT 1 FROM temp.runs AS later WHERE later.tablename = one.tablename "
+        "AND later.identity = one.identity AND later.shard > one.shard "
+        "AND later.kind = {2}));"
         "CREATE INDEX temp.by_row ON repeated (shard, tablename, first) WHERE last >= first;",
-        static_cast<int>(v1::RUNNING), static_cast<int>(v1::PERSISTENT)));
+        static_cast<int>(v1::RUNNING), static_cast<int>(v1::PERSISTENT),
+        static_cast<int>(v1::COLLECTED), manifest_.generation()));
     if (!status.ok()) return status;
     // What is left of each table that has such rows.
     absl::StatusOr<Statement> left = database_.Prepare(

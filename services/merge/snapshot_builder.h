@@ -77,7 +77,8 @@ enum class InternalTables { kFilled, kNone };
 //
 // Rows of one table and identity in two shards are the same publish again, and count in the
 // earlier shard alone; but they all count where either shard's table was updated. What is
-// running hides in any case what is carried: its end will end that too.
+// running hides in any case what is carried: its end will end that too. And so does what was
+// collected hide what is carried from before that generation.
 //
 // Static tables have no publishers: who put one is neither counted nor among the connections.
 absl::StatusOr<BuiltSnapshot> BuildSnapshot(

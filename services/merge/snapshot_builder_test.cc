@@ -147,6 +147,37 @@ TEST(BuildSnapshot, WhatIsRunningHidesWhatIsCarried) {
   EXPECT_EQ(whole.Rows("SELECT count(*) FROM sqlite_master"), Expected{"1"});
 }
 
+TEST(BuildSnapshot, WhatIsCollectedHidesWhatIsCarriedFromBefore) {
+  for (const bool updated : {false, true}) {
+    FakeShard carried("p", 30);
+    carried.Kind(v1::PERSISTENT)
+        .Anonymous()
+        .Table("t", {"x INTEGER"})
+        .Publish("h1", "t", {"10"})
+        .Publish("h2", "t", {"20"});
+    if (updated) carried.Updated("t");
+    const auto late = [](const std::string& id, const std::string& x) {
+      return FakeShard(id, 60).Table("T", {"x INTEGER"}).Publish("h1", "T", {x}).Seal();
+    };
+    Whole whole({carried.Seal(), late("a", "1")});
+    EXPECT_EQ(whole.Rows("SELECT x FROM t"), (Expected{"20", "1"}));
+    EXPECT_EQ(whole.TableFacts("t"), Expected{"2|2|0|61.0"});
+    Whole twice({carried.Seal(), late("a", "1"), late("b", "2")});
+    EXPECT_EQ(twice.Rows("SELECT x FROM t"), (Expected{"20", "1"}));
+  }
+}
+
+TEST(BuildSnapshot, WhatIsCarriedFromThisGenerationHidesWhatIsCollected) {
+  Whole whole({FakeShard("p", 60)
+                   .Kind(v1::PERSISTENT)
+                   .Anonymous()
+                   .Table("t", {"x INTEGER"})
+                   .Publish("h1", "t", {"10"})
+                   .Seal(),
+               FakeShard("a", 60).Table("t", {"x INTEGER"}).Publish("h1", "t", {"1"}).Seal()});
+  EXPECT_EQ(whole.Rows("SELECT x FROM t"), Expected{"10"});
+}
+
 TEST(BuildSnapshot, ThereMayBeNothingInIt) {
   Whole whole({}, {.identity = "server"}, InternalTables::kNone);
   EXPECT_EQ(whole.Rows("SELECT count(*) FROM sqlite_master"), Expected{"0"});
