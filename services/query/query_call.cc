@@ -4,6 +4,8 @@
 #include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 
+#include <string>
+#include <string_view>
 #include <utility>
 
 namespace qasino::query {
@@ -11,6 +13,19 @@ namespace {
 
 // Messages filled ahead of the client. Two keep both sides busy.
 constexpr size_t kMostWaiting = 2;
+
+// Of a status's message, which SQLite may make of a name as long as a statement. gRPC clients
+// take 8 KiB of headers, where a byte may become three; past that they would report another
+// error.
+constexpr size_t kMostMessageBytes = 2000;
+
+std::string Shortened(std::string_view message) {
+  if (message.size() <= kMostMessageBytes) return std::string(message);
+  size_t end = kMostMessageBytes;
+  // Not within a character.
+  while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xc0) == 0x80) --end;
+  return fmt::format("{} ...", message.substr(0, end));
+}
 
 }  // namespace
 
@@ -150,7 +165,9 @@ QueryCall::Step QueryCall::NextStep() {
 
 grpc::Status QueryCall::EndStatus() const {
   if (end_.ok()) return grpc::Status::OK;
-  return grpc::Status(static_cast<grpc::StatusCode>(end_.code()), std::string(end_.message()));
+  const absl::string_view message = end_.message();
+  return grpc::Status(static_cast<grpc::StatusCode>(end_.code()),
+                      Shortened({message.data(), message.size()}));
 }
 
 void QueryCall::Do(Step step, grpc::Status status) {

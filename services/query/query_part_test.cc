@@ -1,6 +1,7 @@
 #include "services/query/query_part.h"
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
@@ -15,6 +16,19 @@
 
 namespace qasino::query {
 namespace {
+
+TEST_F(QueryPartTest, AnErrorFitsIntoAnyClientsHeaders) {
+  Start();
+  WaitUntilReady();
+  const Answer answer = Ask("SELECT " + std::string(50'000, 'a'));
+  EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(answer.status.error_message(), testing::StartsWith("no such column: aaa"));
+  EXPECT_LT(answer.status.error_message().size(), 2'100);
+  // Cut off between two characters.
+  std::string wide = "SELECT x";
+  for (int i = 0; i < 5'000; ++i) wide += "ä";
+  EXPECT_THAT(Ask(wide).status.error_message(), testing::EndsWith("ä ..."));
+}
 
 TEST_F(QueryPartTest, IsReadyWithTheEmptySnapshot) {
   Start();
