@@ -78,9 +78,11 @@ absl::StatusOr<std::unique_ptr<Cursor>> Cursor::Open(Snapshot::Connection connec
 }
 
 absl::Status Cursor::Prepare(const v1::QueryRequest& request) {
-  absl::StatusOr<std::optional<ShowStatement>> show = ParseShow(request.sql());
-  if (!show.ok()) return show.status();
   std::string_view sql = request.sql();
+  absl::StatusOr<std::optional<ShowStatement>> show = std::nullopt;
+  // A longer one is refused below, before anything is made of it.
+  if (sql.size() <= static_cast<size_t>(kMaxSqlBytes)) show = ParseShow(sql);
+  if (!show.ok()) return show.status();
   if (show->has_value()) {
     sql = (*show)->sql;
     show_parameter_ = (*show)->parameter;

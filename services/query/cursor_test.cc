@@ -195,6 +195,24 @@ TEST_F(CursorTest, AParameterThatIsTooLongIsRefused) {
   EXPECT_EQ(Run(request).status.code(), absl::StatusCode::kResourceExhausted);
 }
 
+TEST_F(CursorTest, AShowThatIsTooLongIsRefusedAsAnyStatement) {
+  std::string sql = "SHOW";
+  while (sql.size() <= kMaxSqlBytes) sql += " x";
+  EXPECT_EQ(Run(sql).status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Run("DESC " + std::string(kMaxSqlBytes, 'x')).status.code(),
+            absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(CursorTest, TheCharactersThatTrimTakesAwayAreCounted) {
+  CursorOptions options;
+  options.memory_bytes = 4 << 20;
+  const std::string trim = "SELECT trim('a', replace(hex(zeroblob({})), '00', 'ä'))";
+  EXPECT_TRUE(Run(fmt::format(fmt::runtime(trim), 1'000), options).status.ok());
+  EXPECT_EQ(
+      Run(fmt::format(fmt::runtime(trim), 200'000), options).status,
+      absl::ResourceExhaustedError("the query needs more memory than 4 MiB (--max-query-memory)"));
+}
+
 TEST_F(CursorTest, WhatSqliteDoesNotInterruptEndsToo) {
   // Preparing it takes minutes: each expression has the one before twice.
   std::string doubling = "WITH a0 AS (SELECT 1 x)";

@@ -14,8 +14,10 @@
 namespace qasino::query {
 namespace {
 
-// Bytes or matches between two looks at the stop sign in a loop.
-constexpr int64_t kStepsBetweenLooks = 1 << 20;
+// Characters or matches between two looks at the stop sign in a loop.
+constexpr int64_t kStepsBetweenLooks = 1 << 12;
+// What a character of Trim's set takes at the most.
+constexpr int64_t kBytesOfCharacter = 48;
 
 // What a function is registered with.
 struct Registration {
@@ -137,6 +139,23 @@ size_t CharacterSize(std::string_view text) {
   return size;
 }
 
+// Memory that SQLite does not know of, counted as if it were SQLite's while this lives.
+class Claim {
+ public:
+  explicit Claim(int64_t bytes)
+      : memory_(bytes == 0 ? nullptr : sqlite3_malloc64(static_cast<sqlite3_uint64>(bytes))),
+        granted_(bytes == 0 || memory_ != nullptr) {}
+  ~Claim() { sqlite3_free(memory_); }
+  Claim(const Claim&) = delete;
+  Claim& operator=(const Claim&) = delete;
+
+  bool granted() const { return granted_; }
+
+ private:
+  void* const memory_;
+  const bool granted_;
+};
+
 enum Sides : intptr_t { kLeft = 1, kRight = 2 };
 
 void Trim(sqlite3_context* context, int count, sqlite3_value** values) {
@@ -149,7 +168,12 @@ void Trim(sqlite3_context* context, int count, sqlite3_value** values) {
   if (count == 2 && !Text(context, values[1], &characters)) return;
   // Characters of one byte, and the others.
   std::bitset<256> bytes;
+  int64_t most_longer = 0;
+  for (const char byte : characters) most_longer += static_cast<unsigned char>(byte) >= 0xc0;
+  const Claim claim(most_longer * kBytesOfCharacter);
+  if (!claim.granted()) return sqlite3_result_error_nomem(context);
   absl::flat_hash_set<std::string_view> longer;
+  longer.reserve(static_cast<size_t>(most_longer));
   while (!characters.empty()) {
     if (stopped()) return;
     const size_t size = CharacterSize(characters);
