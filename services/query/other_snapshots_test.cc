@@ -145,8 +145,7 @@ TEST_F(RetainedTest, WhoWaitsHoldsNoThreadAndIsLetGo) {
   WaitUntilActive(0);
   const Answer late = AskOf(60, "SELECT 1");
   EXPECT_EQ(late.status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
-  EXPECT_EQ(late.status.error_message(),
-            "the snapshot was not there within 2s (--query-timeout)");
+  EXPECT_EQ(late.status.error_message(), "the snapshot was not there within 2s (--query-timeout)");
   EXPECT_EQ(Ask("SELECT count(*) FROM t").first_integer, 120);
   store_.Block(false);
   EXPECT_EQ(AskOf(60, "SELECT count(*) FROM t").first_integer, 60);
@@ -241,6 +240,41 @@ TEST_F(RunningTest, IsWhatIngestHasAndWhatTheStoreCarries) {
   // The static shard of the newest snapshot was at hand.
   EXPECT_EQ(store_.fetches(), 2);
   EXPECT_EQ(Ask("SELECT count(*) FROM t").first_integer, 9);
+}
+
+TEST_F(RunningTest, StaticTablesThatChangeMeanwhileAreAskedForAgain) {
+  const auto fixed = [](const std::string& id, int value) {
+    return FakeShard(id, 0)
+        .Kind(v1::STATIC)
+        .Anonymous()
+        .Table("s", {"x INTEGER"})
+        .Publish("h", "s", {std::to_string(value)})
+        .Seal();
+  };
+  const auto gone = fixed("gone", 1);
+  const auto next = fixed("next", 2);
+  StartWithTwo();
+  store_.Hold(ManifestOf(30, {next}), {next});
+  store_.Change(ManifestOf(60, {gone}), ManifestOf(60, {next}));
+  EXPECT_EQ(IntegerOfRunning("SELECT x FROM s"), 2);
+}
+
+TEST_F(RunningTest, StaticTablesCountTowardsTheBound) {
+  QueryOptions options;
+  options.max_snapshot_bytes = 1 << 20;
+  first_.Collect(Collected("a", 90, 1));
+  Start(options);
+  WaitUntilReady();
+  part_->SetIngests({first_.Peer("first:1")});
+  const auto large = FakeShard("large", 0)
+                         .Kind(v1::STATIC)
+                         .Anonymous()
+                         .Table("s", {"x BLOB"})
+                         .Publish("h", "s", {"zeroblob(2000000)"})
+                         .Seal();
+  store_.Hold(ManifestOf(30, {large}), {large});
+  store_.Change(ManifestOf(60, {large}), {});
+  EXPECT_EQ(AskRunning("SELECT 1").status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
 }
 
 TEST_F(RunningTest, AnIngestProcessThatIsAwayIsNamed) {

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -62,6 +63,14 @@ class FakeStore : public v1::SnapshotStore::Service {
     absl::MutexLock lock(&mutex_);
     manifests_[manifest.generation()] = std::move(manifest);
     for (const auto& shard : shards) shards_[shard->info.shard_id()] = shard;
+  }
+
+  // GetManifest answers that this is the newest, which watchers are not told of; once a shard is
+  // asked for that is not held, `next` is.
+  void Change(v1::Manifest manifest, v1::Manifest next) {
+    absl::MutexLock lock(&mutex_);
+    manifest_ = std::move(manifest);
+    next_ = std::move(next);
   }
 
   void Retire(int64_t generation) {
@@ -118,6 +127,7 @@ class FakeStore : public v1::SnapshotStore::Service {
     {
       absl::MutexLock lock(&mutex_);
       shard = shards_[request->shard_id()];
+      if (shard == nullptr && next_.has_value()) manifest_ = *std::exchange(next_, std::nullopt);
     }
     if (shard == nullptr) return {grpc::StatusCode::NOT_FOUND, "no such shard"};
     ++fetches_;
@@ -169,6 +179,7 @@ class FakeStore : public v1::SnapshotStore::Service {
  private:
   absl::Mutex mutex_;
   v1::Manifest manifest_ ABSL_GUARDED_BY(mutex_);
+  std::optional<v1::Manifest> next_ ABSL_GUARDED_BY(mutex_);
   std::map<int64_t, v1::Manifest> manifests_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::shared_ptr<const ShardImage>> shards_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<const ShardImage> carried_ ABSL_GUARDED_BY(mutex_) =

@@ -120,6 +120,19 @@ absl::StatusOr<ShardImages> RunningSnapshots::FetchRunning(const Ingests& ingest
   return shards;
 }
 
+absl::StatusOr<ShardImages> RunningSnapshots::FetchStatic(const v1::Manifest& manifest,
+                                                          const ShardImages& held,
+                                                          ByteBudget& budget) {
+  ShardImages shards;
+  for (const v1::ShardInfo& info : manifest.shards()) {
+    if (info.kind() != v1::STATIC) continue;
+    auto shard = store_.GetShard(manifest.generation(), info, held, &budget);
+    if (!shard.ok()) return shard.status();
+    shards.push_back(*std::move(shard));
+  }
+  return shards;
+}
+
 absl::StatusOr<std::shared_ptr<const Snapshot>> RunningSnapshots::Copy(
     std::shared_ptr<Ingests> ingests) {
   const bool none = ingests->empty();
@@ -144,6 +157,14 @@ absl::StatusOr<std::shared_ptr<const Snapshot>> RunningSnapshots::Copy(
   if (!carried.ok()) return OfPeer("the store", carried.status());
   absl::StatusOr<v1::Manifest> manifest = store_.GetManifest(0);
   if (!manifest.ok()) return OfPeer("the store", manifest.status());
+  absl::StatusOr<ShardImages> fixed = FetchStatic(*manifest, held, budget);
+  if (absl::IsNotFound(fixed.status())) {
+    // A newer revision has come meanwhile, with other static tables.
+    manifest = store_.GetManifest(0);
+    if (!manifest.ok()) return OfPeer("the store", manifest.status());
+    fixed = FetchStatic(*manifest, held, budget);
+  }
+  if (!fixed.ok()) return OfPeer("the store", fixed.status());
 
   v1::Manifest running;
   running.set_store_id(manifest->store_id());
@@ -156,12 +177,7 @@ absl::StatusOr<std::shared_ptr<const Snapshot>> RunningSnapshots::Copy(
     }
   }
   shards->push_back(*std::move(carried));
-  for (const v1::ShardInfo& info : manifest->shards()) {
-    if (info.kind() != v1::STATIC) continue;
-    auto fixed = store_.GetShard(manifest->generation(), info, held);
-    if (!fixed.ok()) return OfPeer("the store", fixed.status());
-    shards->push_back(*std::move(fixed));
-  }
+  shards->insert(shards->end(), fixed->begin(), fixed->end());
   for (const auto& shard : *shards) *running.add_shards() = shard->info;
   return Snapshot::Build(running, *std::move(shards), options_.facts(), options_.views(),
                          merge::InternalTables::kNone);

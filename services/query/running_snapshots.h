@@ -81,6 +81,9 @@ class RunningSnapshots {
   absl::StatusOr<std::shared_ptr<const Snapshot>> Copy(std::shared_ptr<Ingests> ingests)
       ABSL_LOCKS_EXCLUDED(mutex_);
   static absl::StatusOr<ShardImages> FetchRunning(const Ingests& ingests, ByteBudget& budget);
+  // The manifest's shards with static tables.
+  absl::StatusOr<ShardImages> FetchStatic(const v1::Manifest& manifest, const ShardImages& held,
+                                          ByteBudget& budget);
   bool HasNews() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return stopping_ || !waiting_.empty(); }
 
   // Constant after construction.

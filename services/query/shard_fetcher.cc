@@ -29,6 +29,12 @@ void SetDeadline(grpc::ClientContext& context, absl::Duration timeout) {
 
 absl::Status Stopping() { return absl::CancelledError("stopping"); }
 
+absl::Status NoRoom() {
+  return absl::ResourceExhaustedError(
+      "the copies of the running generation are larger together than --max-snapshot-size leaves "
+      "room for; try again");
+}
+
 std::shared_ptr<const ShardImage> FindHeld(const ShardImages& held, const v1::ShardInfo& info) {
   for (const auto& known : held) {
     if (known->info.shard_id() == info.shard_id() && known->info.xxh3() == info.xxh3() &&
@@ -148,8 +154,10 @@ absl::StatusOr<std::vector<v1::GenerationInfo>> ShardFetcher::ListGenerations() 
 
 absl::StatusOr<std::shared_ptr<const ShardImage>> ShardFetcher::GetShard(int64_t generation,
                                                                          const v1::ShardInfo& info,
-                                                                         const ShardImages& held) {
+                                                                         const ShardImages& held,
+                                                                         ByteBudget* budget) {
   if (std::shared_ptr<const ShardImage> known = FindHeld(held, info)) return known;
+  if (budget != nullptr && !budget->Take(info.size_bytes())) return NoRoom();
   absl::StatusOr<std::shared_ptr<ShardImage>> image = Allocate(info);
   if (!image.ok()) return image.status();
   uint64_t received = 0;
@@ -217,9 +225,7 @@ absl::StatusOr<std::shared_ptr<const ShardImage>> ShardFetcher::FetchWhole(const
       known = FindHeld(held, response.info());
       if (known != nullptr) break;
       if (!budget.Take(response.info().size_bytes())) {
-        wrong = absl::ResourceExhaustedError(
-            "the copies of the running generation are larger together than --max-snapshot-size "
-            "leaves room for; try again");
+        wrong = NoRoom();
         break;
       }
       absl::StatusOr<std::shared_ptr<ShardImage>> made = Allocate(response.info());

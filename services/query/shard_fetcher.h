@@ -75,10 +75,12 @@ class ShardFetcher {
   absl::StatusOr<std::vector<v1::GenerationInfo>> ListGenerations();
 
   // A shard of a manifest of that generation: the one of `held` that it is, or else fetched,
-  // in as many attempts as bring it further. DATA_LOSS when it does not have its checksum.
+  // in as many attempts as bring it further. DATA_LOSS when it does not have its checksum;
+  // RESOURCE_EXHAUSTED when there is a budget and it has not so much left.
   absl::StatusOr<std::shared_ptr<const ShardImage>> GetShard(int64_t generation,
                                                              const v1::ShardInfo& info,
-                                                             const ShardImages& held);
+                                                             const ShardImages& held,
+                                                             ByteBudget* budget = nullptr);
   // All shards of the manifest.
   absl::StatusOr<ShardImages> GetShards(const v1::Manifest& manifest, const ShardImages& held);
 
