@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <system_error>
 #include <utility>
 
 namespace qasino::server {
@@ -64,7 +65,21 @@ absl::Status WorkerPool::Submit(Task task) {
 
 void WorkerPool::Start() {
   const auto self = workers_.emplace(workers_.end());
-  self->thread = std::thread([this, self] { Work(self); });
+  try {
+    self->thread = std::thread([this, self] { Work(self); });
+  } catch (const std::system_error&) {
+    workers_.erase(self);
+    throw;
+  }
+}
+
+bool WorkerPool::TryStart() {
+  try {
+    Start();
+    return true;
+  } catch (const std::system_error&) {
+    return false;
+  }
 }
 
 void WorkerPool::Work(std::list<Worker>::iterator self) {
@@ -141,11 +156,11 @@ void WorkerPool::WatchLongTasks() {
     for (Worker& worker : workers_) {
       if (long_ >= long_tasks_.most) break;
       if (worker.is_long || worker.began > before) continue;
+      if (!TryStart()) break;
       worker.is_long = true;
       ++long_;
       --running_;
       setpriority(PRIO_PROCESS, static_cast<id_t>(worker.id), kLowestPriority);
-      Start();
     }
     std::vector<std::thread> ended = std::exchange(ended_, {});
     mutex_.Unlock();

@@ -33,7 +33,8 @@ namespace qasino::server {
 // `after`, or for a fifth of that while others wait for a thread. Its thread then has the
 // lowest priority (nice 19), ends after the task, and another takes its place, so that the
 // pool has up to `threads` + `most` threads. While there are `most` long tasks, more tasks
-// than that hold their threads as they do without `LongTasks`.
+// than that hold their threads as they do without `LongTasks`; so they do when the system
+// gives no more threads.
 //
 // Long tasks that call TakeTurns run a few at a time, one for each core. Without it a hundred
 // of them would be preempted wherever they are, in an allocation or in gRPC, with locks that
@@ -86,7 +87,9 @@ class WorkerPool {
   bool HasNews() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return ending_ || !queue_.empty(); }
   bool IsBusy() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return IsOver() || running_ > 0; }
   bool IsOver() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return ending_ && workers_.empty(); }
+  // Throws std::system_error, and changes nothing, when the system gives no thread.
   void Start() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool TryStart() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Work(std::list<Worker>::iterator self) ABSL_LOCKS_EXCLUDED(mutex_);
   void TakeTurn(Worker& worker, absl::FunctionRef<bool()> give_up)
       ABSL_LOCKS_EXCLUDED(turns_mutex_);
