@@ -26,10 +26,14 @@ void AddFlags(server::CommandLine& line, QueryOptions& options) {
   line.AddBytes("--max-query-memory", &options.max_query_memory, 1 << 20, int64_t{1} << 40,
                 "What one query may use for sorting, grouping and large values");
   line.AddBytes("--max-total-query-memory", &options.max_total_query_memory, 1 << 20,
-                int64_t{1} << 46, "What all queries that run together may use for the same");
+                int64_t{1} << 46,
+                "What all queries that run together may use for the same, besides the first MiB "
+                "of each; the last eighth is for queries that use little");
   line.AddInteger("--max-queries", &options.max_queries, 1, 1'000'000,
                   "More queries at once, running or waiting, are refused");
-  line.AddInteger("--query-threads", &options.threads, 1, 4096, "Queries that run at once");
+  line.AddInteger("--query-threads", &options.threads, 1, 4096,
+                  "Quick queries that run at once; one that takes longer than 0.1 s goes on in a "
+                  "thread of low priority besides");
   line.AddBytes("--max-snapshot-size", &options.max_snapshot_bytes, 1 << 20, int64_t{1} << 46,
                 "A larger snapshot is not loaded; also what all snapshots in memory may take");
   line.AddString("--views-file", &options.views_file,

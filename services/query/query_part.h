@@ -33,12 +33,15 @@ struct QueryOptions {
   int64_t max_rows = 1'000'000;
   // --max-query-memory: what SQLite may allocate for one query.
   int64_t max_query_memory = 256 << 20;
-  // --max-total-query-memory: what it may allocate for all queries together.
+  // --max-total-query-memory: what it may allocate for all queries together, besides the first
+  // mebibyte of each; the last eighth is for queries of up to 8 MiB (sqlite::MemoryPool). So
+  // no query has more than seven eighths of it, whatever max_query_memory is.
   int64_t max_total_query_memory = int64_t{2} << 30;
   // --max-queries: more at once, running or waiting, are refused.
   int64_t max_queries = 1024;
-  // --query-threads: queries that run at the same time. More than there are cores, so
-  // that quick ones are not stuck behind slow ones.
+  // --query-threads: quick queries that run at the same time. One that runs for longer than
+  // 0.1 s, or a fifth of that while others wait, goes on in a thread of low priority besides,
+  // of which there are at most 1024; those take turns (server::WorkerPool).
   int64_t threads = 32;
   // --max-snapshot-size: a larger snapshot is not loaded; and what the newest snapshot, those
   // of retained generations and copies of the running one may take together.
