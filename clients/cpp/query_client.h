@@ -134,8 +134,8 @@ class SnapshotChoice {
 // Runs SQL.
 //
 //   auto result = client->Query("select count(*) from cpu");
-//   auto before = client->Query("select count(*) from cpu",
-//   SnapshotChoice::Generation(generation));
+//   auto before =
+//       client->Query("select count(*) from cpu", SnapshotChoice::Generation(generation));
 //
 // Any thread may call, several at once.
 class QueryClient {
