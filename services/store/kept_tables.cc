@@ -99,6 +99,7 @@ class KeptTables::State {
   void Recover(const std::string& data_dir, const std::string& store_id, FileSystem* files,
                int64_t built);
   void Apply(std::vector<Change>& changes);
+  int64_t built() const { return built_; }
   bool AnyPersistent() const { return persistent_->pairs() > 0 || !waiting_pairs_.empty(); }
   std::vector<Change> EndedBy(int64_t generation, const std::vector<Pair>& published) const;
   absl::StatusOr<std::optional<KeptShard>> Static() { return static_->Shard(); }
@@ -524,9 +525,8 @@ std::vector<KeptTables::Change> KeptTables::State::EndedBy(
 
 absl::StatusOr<std::optional<KeptShard>> KeptTables::State::Persistent(int64_t generation) {
   Build(generation);
-  if (generation < built_ && persistent_->AnyLaterThan(generation)) {
-    return persistent_->Shard(generation, generation);
-  }
+  // Never the shard at hand, which may have been made for a later one.
+  if (generation < built_) return persistent_->Shard(generation, generation);
   if (shard_is_fresh_) return shard_;
   absl::StatusOr<std::optional<KeptShard>> shard =
       persistent_->Shard(generation, std::numeric_limits<int64_t>::max());
@@ -580,6 +580,7 @@ absl::StatusOr<std::unique_ptr<KeptTables>> KeptTables::Open(const std::string& 
 }
 
 void KeptTables::Apply(std::vector<Change>& changes) { state_->Apply(changes); }
+int64_t KeptTables::built() const { return state_->built(); }
 bool KeptTables::AnyPersistent() const { return state_->AnyPersistent(); }
 std::vector<KeptTables::Change> KeptTables::EndedBy(int64_t generation,
                                                     const std::vector<Pair>& published) const {

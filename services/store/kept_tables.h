@@ -64,8 +64,11 @@ class KeptTables {
   // has changed.
   void Apply(std::vector<Change>& changes);
 
-  // Those of the pairs that are carried or about to be, whose publishing without `persist`
-  // in this generation ends that.
+  // The newest generation whose changes were applied for good. After Open it may be later than
+  // the one that Open was told: the snapshot of that one was not announced, or is lost.
+  int64_t built() const;
+
+  // Some are carried or about to be.
   bool AnyPersistent() const;
   // The changes, to be given to Apply, that follow from these pairs having been published
   // without `persist` in that generation.
@@ -76,9 +79,10 @@ class KeptTables {
   absl::StatusOr<std::optional<KeptShard>> Static();
 
   // The persistent tables as they stood at the end of `generation`; nothing when there
-  // are none. Changes up to `generation` are applied for good. Asked for an older
-  // generation than before, it answers with those pairs of the present state that were put
-  // up to it. The same shard until something changes.
+  // are none. Changes up to `generation` are applied for good. The same shard until
+  // something changes, and never one that was made for a later generation. Asked for an older
+  // generation than built(), it answers with those pairs of the present state that were put
+  // up to it, in a shard of its own.
   absl::StatusOr<std::optional<KeptShard>> Persistent(int64_t generation);
 
   // The persistent tables with all that waits; a shard of its own id each time.

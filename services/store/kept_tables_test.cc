@@ -284,6 +284,16 @@ TEST_F(KeptTablesTest, AnOlderGenerationHasWhatWasPutUpToIt) {
   EXPECT_THAT(Persistent(20), ElementsAre("a|b", "1|", "|2"));
 }
 
+TEST_F(KeptTablesTest, AnOlderGenerationHasNoShardOfALaterOne) {
+  Do(Put("i", 10, Table("t", {"a=1"})));
+  Do(Put("j", 10, Table("t", {"a=2"})));
+  Do(Drop("j", "t", 30));
+  EXPECT_EQ((*kept_->Persistent(30))->info.generation(), 30);
+  EXPECT_EQ(kept_->built(), 30);
+  EXPECT_THAT(Persistent(20), ElementsAre("a", "1"));
+  EXPECT_EQ((*kept_->Persistent(20))->info.generation(), 20);
+}
+
 TEST_F(KeptTablesTest, ChangesAreMadeInTheOrderOfGenerations) {
   Do(Put("i", 30, Table("t", {"a=3"})));
   Do(Put("i", 20, Table("t", {"a=2"})));

@@ -515,15 +515,6 @@ absl::Status PersistentTables::WriteState(
   return absl::OkStatus();
 }
 
-bool PersistentTables::AnyLaterThan(int64_t generation) const {
-  for (const auto& [number, table] : tables_) {
-    for (const auto& [pair_number, pair] : table->pairs) {
-      if (pair.generation > generation) return true;
-    }
-  }
-  return false;
-}
-
 absl::StatusOr<std::optional<KeptShard>> PersistentTables::Shard(int64_t generation,
                                                                  int64_t newest) {
   if (tables_.empty()) return std::nullopt;

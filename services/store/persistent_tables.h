@@ -75,8 +75,6 @@ class PersistentTables {
 
   // The pairs that were put for generations up to `newest`, as they are now.
   absl::StatusOr<std::optional<KeptShard>> Shard(int64_t generation, int64_t newest);
-  // A pair was put for a later generation.
-  bool AnyLaterThan(int64_t generation) const;
 
   // Does `changes` (Put and Drop), gives the shard of all pairs as they are then, and undoes
   // them.

@@ -97,6 +97,8 @@ absl::Status SnapshotKeeper::RestoreTables(const Catalogue& restored) {
       KeptTables::Open(folder_->path(), folder_->store_id(), options_.files, options_.kept, built_);
   if (!tables.ok()) return tables.status();
   tables_ = *std::move(tables);
+  // A snapshot that was announced, or nearly, may be lost; the one before it is as it was.
+  built_ = std::max(built_, tables_->built());
   // What these shards end was in the journal before their manifests were on the disk; but
   // the journal may have been damaged since.
   std::vector<v1::ShardInfo> newest;
@@ -198,7 +200,8 @@ absl::StatusOr<std::vector<SnapshotKeeper::Made>> SnapshotKeeper::MadeFor(
     if (!kept->has_value()) return absl::OkStatus();
     KeptShard& shard = **kept;
     const v1::ShardInfo* const before = ShardOfKind(newest, kind);
-    const bool same = before != nullptr &&
+    // A generation that is announced after a later one has none of that one's shards.
+    const bool same = before != nullptr && before->generation() <= generation &&
                       (before->shard_id() == shard.info.shard_id() ||
                        (before->size_bytes() == shard.info.size_bytes() &&
                         before->xxh3() == shard.info.xxh3() && SameTables(*before, shard.info)));

@@ -444,6 +444,41 @@ TEST_F(StoreTablesTest, ADamagedShardOfTheStoresOwnIsMadeAnew) {
   EXPECT_THAT(Persistent(), ElementsAre(Pair("jobs", ElementsAre(1))));
 }
 
+TEST_F(StoreTablesTest, AGenerationThatIsAnnouncedAfterALaterOneSurvivesARestart) {
+  for (const char* identity : {"h1", "h2"}) {
+    ASSERT_TRUE(PutPersistent(30, identity, Table("jobs", {identity[1] - '0'})).ok());
+  }
+  Seal(30);
+  // What is carried changes in 90, and has been carried since 30.
+  Seal(90, {{"jobs", "h1"}});
+  EXPECT_THAT(Persistent(), ElementsAre(Pair("jobs", ElementsAre(2))));
+  Seal(60);
+  EXPECT_THAT(Persistent(60), ElementsAre(Pair("jobs", ElementsAre(2))));
+  EXPECT_LE(Manifest(60).shards(0).generation(), 60);
+  Restart();
+  EXPECT_THAT(Generations(), ElementsAre(90, 60, 30));
+  EXPECT_THAT(Persistent(60), ElementsAre(Pair("jobs", ElementsAre(2))));
+}
+
+TEST_F(StoreTablesTest, TheSnapshotBeforeOneThatIsLostHasWhatItHad) {
+  ASSERT_TRUE(PutPersistent(30, "h1", Table("jobs", {1})).ok());
+  Seal(30);
+  ASSERT_TRUE(PutPersistent(60, "h1", Table("jobs", {2})).ok());
+  Seal(60);
+  // It says in the journal what was built before it.
+  ASSERT_TRUE(PutPersistent(90, "h2", Table("other", {3})).ok());
+  Stop();
+  WriteTestFile(options_.data_dir + "/generations/60/manifest", "x");
+  Start();
+  EXPECT_EQ(Manifest().generation(), 30);
+  EXPECT_THAT(Persistent(), ElementsAre(Pair("jobs", ElementsAre(1))));
+  ASSERT_TRUE(PutStatic(Table("racks", {1})).ok());
+  EXPECT_THAT(Persistent(), ElementsAre(Pair("jobs", ElementsAre(1))));
+  Seal(90);
+  EXPECT_THAT(Persistent(),
+              ElementsAre(Pair("jobs", ElementsAre(2)), Pair("other", ElementsAre(3))));
+}
+
 TEST_F(StoreTablesTest, WithoutItsJournalTheRestIsServed) {
   ASSERT_TRUE(PutStatic(Table("racks", {1})).ok());
   Seal(30);
