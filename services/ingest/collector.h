@@ -191,7 +191,6 @@ class Collector {
   struct Counts {
     int64_t inserts = 0;
     int64_t updates = 0;
-    int64_t update_errors = 0;
     int64_t duplicates = 0;
     int64_t rows = 0;
   };

@@ -108,8 +108,7 @@ class SqliteShard : public Shard {
   absl::Status RollBack(Table* table, size_t columns);
   absl::Status LimitPages(int64_t pages);
   // Finds how much the publish makes the shard grow at the most, or that it is too much.
-  absl::Status CheckRoom(const v1::PublishRequest& publish, int64_t rows, const Table* table,
-                         int64_t* growth);
+  absl::Status CheckRoom(const v1::PublishRequest& publish, const Table* table, int64_t* growth);
   // Makes that `table`, null when it is new, has all columns of the publish.
   absl::Status FitSchema(const v1::Table& published, Table** table);
   absl::Status CheckSchema(const v1::Table& published, const Table* table);
@@ -221,7 +220,7 @@ absl::StatusOr<PublishEffect> SqliteShard::Insert(const v1::PublishRequest& publ
   const v1::Table& published = publish.table();
   const int64_t rows = RowCount(published);
   int64_t growth = 0;
-  if (absl::Status status = CheckRoom(publish, rows, *table, &growth); !status.ok()) return status;
+  if (absl::Status status = CheckRoom(publish, *table, &growth); !status.ok()) return status;
 
   const size_t columns_before = *table == nullptr ? 0 : (*table)->columns.size();
   const int64_t catalogue_before = catalogue_bytes_;
@@ -325,23 +324,14 @@ absl::Status SqliteShard::LimitPages(int64_t pages) {
 
 // Upper bounds of what a publish can take; SQLite is asked for the truth only where that is
 // too much.
-absl::Status SqliteShard::CheckRoom(const v1::PublishRequest& publish, int64_t rows,
-                                    const Table* table, int64_t* growth) {
+absl::Status SqliteShard::CheckRoom(const v1::PublishRequest& publish, const Table* table,
+                                    int64_t* growth) {
   int64_t width = publish.table().columns_size();
   if (table != nullptr) width += static_cast<int64_t>(table->columns.size());
-  // A row has its place in a page, and in its header about a byte for each column of the
-  // merged table.
-  int64_t bytes = rows * (2 * width + 24);
-  for (const v1::Column& column : publish.table().columns()) {
-    // An integer, a real or a NULL takes at most 8 bytes.
-    bytes += 8 * rows;
-    for (const std::string& text : column.texts()) bytes += static_cast<int64_t>(text.size());
-    for (const std::string& blob : column.blobs()) bytes += static_cast<int64_t>(blob.size());
-  }
+  int64_t bytes = tables::MostBytes(publish.table(), width);
   // Each index has at most the same once more.
   if (table != nullptr && table->updated) bytes *= 1 + tables::kMostKeyIndexes;
-  // Half as much again, for pages that rows do not fill.
-  *growth = bytes + bytes / 2 + RunBytes(publish) + (table == nullptr ? 2 * kPageSize : 0);
+  *growth = bytes + RunBytes(publish) + (table == nullptr ? 2 * kPageSize : 0);
   if (estimate_ + *growth <= limits_.shard_bytes) return absl::OkStatus();
   estimate_ = DatabaseBytes() + bookkeeping_bytes_;
   if (estimate_ + *growth <= limits_.shard_bytes) return absl::OkStatus();
