@@ -21,6 +21,7 @@ constexpr size_t kMagicBytes = 8;
 constexpr size_t kNumberBytes = 8;
 constexpr size_t kMaxManifestBytes = 64 << 20;
 constexpr size_t kStoreIdBytes = 32;
+constexpr size_t kMaxStoreIdFileBytes = 64;
 constexpr size_t kReadBytes = 1 << 20;
 constexpr char kShardEnding[] = ".sqlite";
 // No shard_id has a dot.
@@ -77,6 +78,18 @@ bool IsStoreId(const std::string& text) {
   return text.size() == kStoreIdBytes && std::all_of(text.begin(), text.end(), [](char c) {
            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
          });
+}
+
+// One digit that is wrong would make all that is held another store's; so there is a checksum.
+std::string EncodeStoreId(const std::string& id) {
+  return absl::StrCat(id, " ", absl::Hex(Checksum::Of(id), absl::kZeroPad16), "\n");
+}
+
+absl::StatusOr<std::string> DecodeStoreId(std::string text) {
+  std::string id = text.substr(0, kStoreIdBytes);
+  if (!IsStoreId(id)) return absl::DataLossError("it is not 32 hexadecimal digits");
+  if (text != EncodeStoreId(id)) return absl::DataLossError("its checksum is wrong");
+  return id;
 }
 
 absl::StatusOr<std::string> NewStoreId() {
@@ -213,16 +226,14 @@ absl::Status DataFolder::Recover(const ShardLimits& limits, int64_t latest) {
 }
 
 absl::Status DataFolder::RecoverStoreId() {
-  auto text = ReadWholeFile(*files_, path_ + "/store-id", kStoreIdBytes + 1);
+  auto text = ReadWholeFile(*files_, path_ + "/store-id", kMaxStoreIdFileBytes);
+  if (text.ok()) text = DecodeStoreId(*std::move(text));
   if (text.ok()) {
-    if (!text->empty() && text->back() == '\n') text->pop_back();
-    if (IsStoreId(*text)) {
-      store_id_ = *text;
-      return absl::OkStatus();
-    }
-    text = absl::DataLossError("it is not 32 hexadecimal digits");
+    store_id_ = *std::move(text);
+    return absl::OkStatus();
   }
-  if (!absl::IsNotFound(text.status())) {
+  const bool is_missing = absl::IsNotFound(text.status());
+  if (!is_missing) {
     if (absl::Status status = SetAside("store-id", text.status()); !status.ok()) return status;
   }
   // The manifests know it too. Only where there are none the store is a new one.
@@ -230,18 +241,24 @@ absl::Status DataFolder::RecoverStoreId() {
   const bool is_new = absl::IsNotFound(id.status());
   if (is_new) id = NewStoreId();
   if (!id.ok()) return id.status();
-  if (absl::Status status = Replace(path_, "store-id", *id + "\n", kStoreIdSteps); !status.ok())
-    return status;
+  absl::Status written = Replace(path_, "store-id", EncodeStoreId(*id), kStoreIdSteps);
+  if (!written.ok()) return written;
   store_id_ = *std::move(id);
-  log::Info("store", is_new ? "new store" : "store id taken from a manifest",
-            {{"data_dir", path_}, {"store_id", store_id_}});
+  if (is_new) {
+    log::Info("store", "new store", {{"data_dir", path_}, {"store_id", store_id_}});
+  } else {
+    log::Warn("store",
+              is_missing ? "store-id is missing; taken from the newest manifest"
+                         : "store-id taken from the newest manifest",
+              {{"file", path_ + "/store-id"}, {"store_id", store_id_}});
+  }
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::string> DataFolder::StoreIdOfManifests() const {
   const auto generations = files_->List(path_ + "/generations");
   if (!generations.ok()) return generations.status();
-  int64_t newest = 0;
+  int64_t newest = -1;
   std::string id;
   for (const FolderEntry& entry : *generations) {
     int64_t number = 0;
@@ -254,7 +271,7 @@ absl::StatusOr<std::string> DataFolder::StoreIdOfManifests() const {
     newest = number;
     id = manifest->store_id();
   }
-  if (newest == 0) return absl::NotFoundError("no whole manifest");
+  if (newest < 0) return absl::NotFoundError("no whole manifest");
   return id;
 }
 

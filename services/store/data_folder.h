@@ -61,7 +61,7 @@ class IncomingShard {
 
 // The store's files:
 //   lock                                    held by the store that uses the folder
-//   store-id                                32 hexadecimal digits
+//   store-id                                32 hexadecimal digits, XXH3 of them
 //   generations/<generation>/manifest       what the generation is
 //   generations/<generation>/<shard_id>.sqlite        a shard that came in
 //   generations/<generation>/<shard_id>.made.sqlite   one that the store made

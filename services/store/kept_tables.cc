@@ -156,10 +156,10 @@ void KeptTables::State::Recover(const std::string& data_dir, const std::string& 
   Build(built);
   if (!journal_->damage().empty()) {
     log::Error("store", "journal of static and persistent tables is damaged",
-               {{"fault", journal_->damage()}});
+               {{"file", data_dir + "/tables.journal"}, {"fault", journal_->damage()}});
   } else if (journal_->is_new() && built > 0) {
     log::Warn("store", "there is no journal of static and persistent tables",
-              {{"data_dir", data_dir}});
+              {{"file", data_dir + "/tables.journal"}});
   }
   const absl::Status written =
       journal_->Prepare([this](const auto& add) { return WriteState(add); });

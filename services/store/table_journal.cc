@@ -220,8 +220,8 @@ absl::Status TableJournal::ReadRecords(const Replay& replay) {
     // A new journal takes its place only when it is whole.
     damage_ = "it does not begin as a journal does";
   } else if (reader.offset() < *size) {
-    log::Info("store", "last record of the journal is cut short",
-              {{"file", path_}, {"bytes", *size - reader.offset()}});
+    damage_ = absl::StrCat("it ends in the middle of a record, after ", *size - reader.offset(),
+                           " of its bytes");
   }
   return absl::OkStatus();
 }

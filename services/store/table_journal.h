@@ -46,8 +46,9 @@ class TableJournal {
                                             const Replay& replay);
 
   // What could not be read, in words; empty when the file was whole or there was none. A
-  // last record that a crash cut short is not counted as damage. A damaged file is kept in
-  // damaged/ by the first Prepare, before another takes its place.
+  // last record that is cut short counts too: a crash of the machine looks like a file that
+  // was truncated. A damaged file is kept in damaged/ by the first Prepare, before another
+  // takes its place.
   const std::string& damage() const { return damage_; }
   // There was no file.
   bool is_new() const { return is_new_; }

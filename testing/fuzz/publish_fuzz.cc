@@ -119,8 +119,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using qasino::fuzz::Read;
   namespace v1 = qasino::v1;
   // Texts that are not UTF-8 would be told of on standard error.
-  static const auto* const silence = new google::protobuf::LogSilencer;
-  static_cast<void>(silence);
+  // protobuf tells of texts that are not UTF-8.
+  static const google::protobuf::LogSilencer silence;
   {
     google::protobuf::Arena arena;
     Read<v1::PublishRequest>(data, size, &qasino::ingest::ScanPublishRequest, arena);

@@ -186,8 +186,8 @@ class Door {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // Texts that are not UTF-8 would be told of on standard error.
-  static const auto* const silence = new google::protobuf::LogSilencer;
-  static_cast<void>(silence);
+  // protobuf tells of texts that are not UTF-8.
+  static const google::protobuf::LogSilencer silence;
   static auto* const door = new qasino::fuzz::Door;
   door->Ask(std::string(reinterpret_cast<const char*>(data), size));
   return 0;
