@@ -1,6 +1,8 @@
 #ifndef QASINO_SERVICES_STORE_FAULTY_FILE_SYSTEM_H_
 #define QASINO_SERVICES_STORE_FAULTY_FILE_SYSTEM_H_
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -42,8 +44,16 @@ class FaultyFileSystem : public FileSystem {
     faults_.clear();
   }
 
+  // How often the operation was tried so far, wherever.
+  int64_t Count(Operation operation) const {
+    absl::MutexLock lock(&mutex_);
+    const auto count = counts_.find(operation);
+    return count == counts_.end() ? 0 : count->second;
+  }
+
   absl::Status Check(Operation operation, const std::string& path) {
     absl::MutexLock lock(&mutex_);
+    ++counts_[operation];
     for (const Fault& fault : faults_) {
       if (fault.operation == operation && absl::StrContains(path, fault.part)) {
         return absl::Status(fault.status.code(),
@@ -127,8 +137,9 @@ class FaultyFileSystem : public FileSystem {
   };
 
   FileSystem& real_ = PosixFileSystem();
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   std::vector<Fault> faults_ ABSL_GUARDED_BY(mutex_);
+  std::map<Operation, int64_t> counts_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace qasino::store

@@ -77,6 +77,12 @@ bool IsWhole(const v1::Table& table) {
   return true;
 }
 
+// The table that a change of a static one is of, in lower case.
+std::string StaticNameOf(const JournalRecord& record) {
+  return absl::AsciiStrToLower(record.has_put_static() ? record.put_static().table().name()
+                                                       : record.drop_static().table_name());
+}
+
 // Room that accepted changes of persistent tables will need at the most.
 struct Room {
   int64_t bytes = 0;
@@ -114,15 +120,28 @@ class KeptTables::State {
     bool drop_is_last = false;
   };
 
-  // Of a change: OK when it can be made. `pending` are those that were accepted just before.
-  absl::Status Check(const JournalRecord& record, const Room& pending, bool* changes_nothing,
+  // Changes that are accepted and not made yet.
+  struct Pending {
+    std::vector<Change*> changes;
+    Room room;
+    absl::flat_hash_set<Pair> pairs;
+    StaticTables::Room static_room;
+    absl::flat_hash_set<std::string> static_names;  // in lower case
+  };
+
+  // Whether the change can be made may depend on one that is pending.
+  static bool Depends(const JournalRecord& record, const Pending& pending);
+  // Of a change that does not depend on one: OK when it can be made.
+  absl::Status Check(const JournalRecord& record, const Pending& pending, bool* changes_nothing,
                      bool* duplicate) const;
+  void Accept(Change& change, Pending& pending) const;
   absl::Status CheckRoom(const v1::PutPersistentTableRequest& put, const Room& pending) const;
   absl::Status CheckDrop(const v1::DropPersistentTableRequest& drop, bool* changes_nothing) const;
   void Reserve(const v1::PutPersistentTableRequest& put, Room& room) const;
 
-  // Writes the records of the changes into the journal, and does them.
-  void Commit(std::vector<Change*>& changes);
+  // Writes the records of the changes into the journal, and does them. An error is one of
+  // writing, and that of all the changes.
+  absl::Status Commit(const std::vector<Change*>& changes);
   // Does it at once, or lets it wait for its generation.
   absl::Status Do(const JournalRecord& record);
   absl::Status DoNow(const JournalRecord& record);
@@ -209,47 +228,57 @@ absl::Status KeptTables::State::WriteState(
 }
 
 void KeptTables::State::Apply(std::vector<Change>& changes) {
-  std::vector<Change*> accepted;
-  Room pending;
-  absl::flat_hash_set<Pair> pairs;
-  bool any_static = false;
+  Pending pending;
+  absl::Status written;
   const auto commit = [&] {
-    Commit(accepted);
-    accepted.clear();
+    // A disk that failed just now would fail again, and only after the whole state was written.
+    if (written.ok()) written = Commit(pending.changes);
     pending = {};
-    pairs.clear();
-    any_static = false;
   };
   for (Change& change : changes) {
-    const bool is_persistent = IsPersistent(change.record);
-    // Whether it can be made may depend on one that is accepted and not made yet. An update
-    // can be made whatever was before.
-    const bool depends = is_persistent ? !(change.record.has_put_persistent() &&
-                                           change.record.put_persistent().update()) &&
-                                             pairs.contains(PairOf(change.record))
-                                       : any_static;
-    if (depends) commit();
+    if (Depends(change.record, pending)) commit();
     bool changes_nothing = false;
     change.duplicate = false;
     change.status = Check(change.record, pending, &changes_nothing, &change.duplicate);
     if (!change.status.ok() || changes_nothing) continue;
+    if (!written.ok()) {
+      change.status = written;
+      continue;
+    }
     change.record.clear_store_id();
     change.record.clear_updates();
     change.record.set_built(built_);
     if (!change.record.has_time()) SetTimestamp(absl::Now(), change.record.mutable_time());
-    accepted.push_back(&change);
-    if (is_persistent) {
-      pairs.insert(PairOf(change.record));
-    } else {
-      any_static = true;
-    }
-    if (change.record.has_put_persistent()) Reserve(change.record.put_persistent(), pending);
+    Accept(change, pending);
   }
   commit();
 }
 
-void KeptTables::State::Commit(std::vector<Change*>& changes) {
-  if (changes.empty()) return;
+bool KeptTables::State::Depends(const JournalRecord& record, const Pending& pending) {
+  if (!IsPersistent(record)) return pending.static_names.contains(StaticNameOf(record));
+  // An update can be made whatever was before.
+  if (record.has_put_persistent() && record.put_persistent().update()) return false;
+  return pending.pairs.contains(PairOf(record));
+}
+
+void KeptTables::State::Accept(Change& change, Pending& pending) const {
+  const JournalRecord& record = change.record;
+  if (IsPersistent(record)) {
+    pending.pairs.insert(PairOf(record));
+    if (record.has_put_persistent()) Reserve(record.put_persistent(), pending.room);
+  } else {
+    pending.static_names.insert(StaticNameOf(record));
+    if (record.has_put_static()) {
+      static_->ReservePut(record.put_static(), pending.static_room);
+    } else {
+      static_->ReserveDrop(record.drop_static().table_name(), pending.static_room);
+    }
+  }
+  pending.changes.push_back(&change);
+}
+
+absl::Status KeptTables::State::Commit(const std::vector<Change*>& changes) {
+  if (changes.empty()) return absl::OkStatus();
   std::vector<const JournalRecord*> records;
   for (const Change* change : changes) records.push_back(&change->record);
   absl::Status status = journal_->Prepare([this](const auto& add) { return WriteState(add); });
@@ -261,13 +290,14 @@ void KeptTables::State::Commit(std::vector<Change*>& changes) {
     journal_->Distrust();
     log::Error("store", "a change was not made", {{"error", change->status}});
   }
+  return status;
 }
 
-absl::Status KeptTables::State::Check(const JournalRecord& record, const Room& pending,
+absl::Status KeptTables::State::Check(const JournalRecord& record, const Pending& pending,
                                       bool* changes_nothing, bool* duplicate) const {
   switch (record.change_case()) {
     case JournalRecord::kPutStatic:
-      return static_->CheckPut(record.put_static());
+      return static_->CheckPut(record.put_static(), pending.static_room);
     case JournalRecord::kDropStatic:
       return static_->CheckDrop(record.drop_static().table_name());
     case JournalRecord::kDropPersistent:
@@ -291,7 +321,7 @@ absl::Status KeptTables::State::Check(const JournalRecord& record, const Room& p
     *changes_nothing = *duplicate;
     if (*duplicate) return absl::OkStatus();
   }
-  return CheckRoom(put, pending);
+  return CheckRoom(put, pending.room);
 }
 
 absl::Status KeptTables::State::CheckRoom(const v1::PutPersistentTableRequest& put,

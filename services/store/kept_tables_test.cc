@@ -526,6 +526,54 @@ TEST_F(KeptTablesTest, NothingIsSeenOfWhatTheDiskRefuses) {
   EXPECT_THAT(Carried(), ElementsAre("a", "1"));
 }
 
+TEST_F(KeptTablesTest, ChangesThatComeTogetherAreWrittenTogether) {
+  Do(PutStatic("i", Table("t", {"a=1"})));
+  const int64_t before = files_.Count(Operation::kSync);
+  std::vector<Change> changes;
+  changes.push_back(PutStatic("i", Table("t", {"a=2"})));
+  changes.push_back(PutStatic("i", Table("u", {"a=3"})));
+  changes.push_back(Put("i", 10, Table("t", {"a=4"})));
+  changes.push_back(PutStatic("i", Table("v", {"a=5"})));
+  kept_->Apply(changes);
+  for (const Change& change : changes) EXPECT_TRUE(change.status.ok()) << change.status;
+  EXPECT_EQ(files_.Count(Operation::kSync), before + 1);
+
+  // What is of the same table depends on what comes before it.
+  changes.clear();
+  changes.push_back(DropStatic("T"));
+  changes.push_back(DropStatic("t"));
+  changes.push_back(PutStatic("i", Table("T", {"b=6"})));
+  changes.push_back(PutStatic("i", Table("t", {"c=7"})));
+  kept_->Apply(changes);
+  EXPECT_TRUE(changes[0].status.ok()) << changes[0].status;
+  EXPECT_TRUE(absl::IsNotFound(changes[1].status)) << changes[1].status;
+  EXPECT_TRUE(changes[2].status.ok()) << changes[2].status;
+  EXPECT_TRUE(changes[3].status.ok()) << changes[3].status;
+  for (int times = 0; times < 2; ++times) {
+    EXPECT_THAT(Static("t"), ElementsAre("b|c", "|7"));
+    EXPECT_THAT(Static("u"), ElementsAre("a", "3"));
+    EXPECT_THAT(Static("v"), ElementsAre("a", "5"));
+    Open(0);
+  }
+}
+
+TEST_F(KeptTablesTest, ADiskThatFailsIsTriedOnceForAllThatComesTogether) {
+  Do(PutStatic("i", Table("t", {"a=1"})));
+  files_.Fail(Operation::kSync, "journal", absl::ResourceExhaustedError("full"));
+  const int64_t before = files_.Count(Operation::kSync);
+  std::vector<Change> changes;
+  for (int i = 0; i < 3; ++i) changes.push_back(PutStatic("i", Table("t", {"a=2"})));
+  changes.push_back(Put("i", 10, Table("t", {"a=2"})));
+  kept_->Apply(changes);
+  for (const Change& change : changes) {
+    EXPECT_TRUE(absl::IsResourceExhausted(change.status)) << change.status;
+  }
+  EXPECT_EQ(files_.Count(Operation::kSync), before + 1);
+  files_.Heal();
+  EXPECT_THAT(Static(), ElementsAre("a", "1"));
+  Do(PutStatic("i", Table("t", {"a=3"})));
+}
+
 TEST_F(KeptTablesTest, AFullDiskAtTheStartKeepsNothingFromBeingSeen) {
   Do(Put("i", 10, Table("t", {"a=1"})));
   files_.Fail(Operation::kCreate, "journal", absl::ResourceExhaustedError("full"));
@@ -578,10 +626,22 @@ TEST_F(KeptTablesTest, LimitsAreNamed) {
   refused(PutStatic("i", Table("v", {"a"})), "2 static tables");
   Do(PutStatic("i", Table("u", {"b"})));
 
+  // Those made together count, in their order.
+  std::vector<Change> changes;
+  changes.push_back(DropStatic("u"));
+  changes.push_back(PutStatic("i", Table("v", {"a"})));
+  changes.push_back(PutStatic("i", Table("w", {"a"})));
+  changes.push_back(PutStatic("i", Table("t", {cells.substr(0, 200)})));
+  kept_->Apply(changes);
+  EXPECT_TRUE(changes[0].status.ok()) << changes[0].status;
+  EXPECT_TRUE(changes[1].status.ok()) << changes[1].status;
+  EXPECT_THAT(std::string(changes[2].status.message()), HasSubstr("2 static tables"));
+  EXPECT_TRUE(changes[3].status.ok()) << changes[3].status;
+
   // Those that wait count, those made together too.
   Do(Put("i", 10, Table("t", {"a=1", "b=1"})));
   refused(Put("j", 10, Table("t", {"c=1", "d=1", "e=1"})), "5 columns");
-  std::vector<Change> changes;
+  changes.clear();
   changes.push_back(Put("j", 10, Table("t", {"c=1", "d=1"})));
   changes.push_back(Put("k", 10, Table("t", {"e=1"})));
   changes.push_back(Put("k", 10, Table("u", {"e=1"})));
@@ -613,6 +673,14 @@ TEST_F(KeptTablesTest, TheNamesOfAllTablesTogetherAreLimited) {
   refused(PutStatic("i", Table("t", {"y" + long_name})));
   Do(DropStatic("u"));
   Do(PutStatic("i", Table("t", {"y" + long_name})));
+  Do(DropStatic("t"));
+  std::vector<Change> statics;
+  for (const char* name : {"t", "u", "v"})
+    statics.push_back(PutStatic("i", Table(name, {long_name})));
+  kept_->Apply(statics);
+  EXPECT_TRUE(statics[0].status.ok()) << statics[0].status;
+  EXPECT_TRUE(statics[1].status.ok()) << statics[1].status;
+  EXPECT_TRUE(absl::IsResourceExhausted(statics[2].status)) << statics[2].status;
 
   // What waits counts, and what comes together; what goes makes room.
   Do(Put("i", 10, Table("t", {long_name})));

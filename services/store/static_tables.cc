@@ -69,12 +69,31 @@ StaticTables::Table StaticTables::With(const v1::PutStaticTableRequest& put,
   return after;
 }
 
-absl::Status StaticTables::CheckPut(const v1::PutStaticTableRequest& put) const {
+void StaticTables::ReservePut(const v1::PutStaticTableRequest& put, Room& room) const {
+  const Table after = With(put, {});
+  ++room.tables;
+  room.bytes += after.bytes;
+  room.catalogue_bytes += after.catalogue_bytes;
+  // What it replaces.
+  ReserveDrop(put.table().name(), room);
+}
+
+void StaticTables::ReserveDrop(const std::string& name, Room& room) const {
+  const Table* before = Find(name);
+  if (before == nullptr) return;
+  --room.tables;
+  room.bytes -= before->bytes;
+  room.catalogue_bytes -= before->catalogue_bytes;
+}
+
+absl::Status StaticTables::CheckPut(const v1::PutStaticTableRequest& put,
+                                    const Room& pending) const {
   const Table* before = Find(put.table().name());
-  if (before == nullptr && tables() >= limits_.max_tables) {
+  const int64_t held = tables() + pending.tables;
+  if (before == nullptr && held >= limits_.max_tables) {
     return absl::ResourceExhaustedError(
         fmt::format("table '{}': there are {} static tables already, which is the limit",
-                    put.table().name(), tables()));
+                    put.table().name(), held));
   }
   const Table after = With(put, {});
   if (after.info.columns_size() > limits_.max_columns) {
@@ -83,14 +102,15 @@ absl::Status StaticTables::CheckPut(const v1::PutStaticTableRequest& put) const 
                     "limit of {}",
                     put.table().name(), after.info.columns_size(), limits_.max_columns));
   }
-  if (catalogue_bytes_ - (before == nullptr ? 0 : before->catalogue_bytes) + after.catalogue_bytes >
-      limits_.max_catalogue_bytes) {
+  const int64_t names = catalogue_bytes_ + pending.catalogue_bytes -
+                        (before == nullptr ? 0 : before->catalogue_bytes);
+  if (names + after.catalogue_bytes > limits_.max_catalogue_bytes) {
     return absl::ResourceExhaustedError(
         fmt::format("table '{}': the names of all static tables and their columns would take over "
                     "{} bytes, which is the limit",
                     put.table().name(), limits_.max_catalogue_bytes));
   }
-  const int64_t others = bytes_ - (before == nullptr ? 0 : before->bytes);
+  const int64_t others = bytes_ + pending.bytes - (before == nullptr ? 0 : before->bytes);
   if (others + after.bytes > limits_.max_static_bytes) {
     return absl::ResourceExhaustedError(fmt::format(
         "table '{}': no room for about {} bytes: the other static tables have about {} of at most "

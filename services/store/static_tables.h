@@ -25,8 +25,20 @@ class StaticTables {
  public:
   static absl::StatusOr<std::unique_ptr<StaticTables>> Create(const KeptLimits& limits);
 
-  // OK when Put can be done, as things are: RESOURCE_EXHAUSTED names the limit.
-  absl::Status CheckPut(const v1::PutStaticTableRequest& put) const;
+  // By how much changes that are accepted and not made yet, each of another table, will change
+  // what there is; negative where they take away.
+  struct Room {
+    int64_t tables = 0;
+    int64_t bytes = 0;
+    int64_t catalogue_bytes = 0;
+  };
+  // Adds the change, which was checked.
+  void ReservePut(const v1::PutStaticTableRequest& put, Room& room) const;
+  void ReserveDrop(const std::string& name, Room& room) const;
+
+  // OK when Put can be done, as things are after what is pending: RESOURCE_EXHAUSTED names the
+  // limit.
+  absl::Status CheckPut(const v1::PutStaticTableRequest& put, const Room& pending) const;
   // Whole or not at all. After CheckPut it fails only where there is no memory.
   absl::Status Put(const v1::PutStaticTableRequest& put, absl::Time time);
 
