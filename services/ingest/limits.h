@@ -31,7 +31,7 @@ struct Limits {
   int64_t shard_bytes = int64_t{1536} << 20;
   // How long the writer may be busy with one `update`: rows that match many rows, many times,
   // make more work than their number tells.
-  int64_t milliseconds_per_update = 10'000;
+  int64_t milliseconds_per_update = 2'000;
 
   // Parsed, and waiting for the writer or for their answers; bytes are those of the estimate.
   // Room is taken before a message is parsed, so that the sum of what is parsed is never more;

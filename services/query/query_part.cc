@@ -224,7 +224,7 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
       Over(call, outcome);
     };
     std::shared_ptr<QueryCall> call = QueryCall::Create(context, std::move(environment));
-    absl::Status admitted = Admit(call);
+    absl::Status admitted = Admit(call, static_cast<int64_t>(request->Length()));
     if (admitted.ok()) {
       call->Start(*request);
     } else {
@@ -343,7 +343,13 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
     return fmt::format("; the oldest that is is {}", held.back().generation());
   }
 
-  absl::Status Admit(const std::shared_ptr<QueryCall>& call) {
+  // Weak: a call belongs to gRPC until it is done. And the bytes of its request.
+  struct Admitted {
+    std::weak_ptr<QueryCall> call;
+    int64_t bytes = 0;
+  };
+
+  absl::Status Admit(const std::shared_ptr<QueryCall>& call, int64_t bytes) {
     int64_t active;
     absl::Status status;
     {
@@ -353,9 +359,16 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
       } else if (static_cast<int64_t>(calls_.size()) >= options_.max_queries) {
         status = absl::ResourceExhaustedError(
             fmt::format("{} queries run or wait already (--max-queries)", options_.max_queries));
+      } else if (request_bytes_ > 0 && request_bytes_ + bytes > options_.max_request_bytes) {
+        status = absl::ResourceExhaustedError(fmt::format(
+            "the statements and parameters of the queries that run now have {} bytes, and with "
+            "this one's {} more than the limit of {}; try again",
+            request_bytes_, bytes, options_.max_request_bytes));
       }
+      if (!status.ok()) bytes = 0;
       // Refused ones are kept too, until gRPC has let go of them.
-      calls_.emplace(call.get(), call);
+      calls_.emplace(call.get(), Admitted{call, bytes});
+      request_bytes_ += bytes;
       active = static_cast<int64_t>(calls_.size());
     }
     metrics_.Active(active);
@@ -369,7 +382,10 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
     int64_t active;
     {
       absl::MutexLock lock(&mutex_);
-      calls_.erase(call);
+      if (const auto found = calls_.find(call); found != calls_.end()) {
+        request_bytes_ -= found->second.bytes;
+        calls_.erase(found);
+      }
       active = static_cast<int64_t>(calls_.size());
     }
     metrics_.Active(active);
@@ -381,8 +397,9 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
       {
         absl::MutexLock lock(&mutex_);
         if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), kStuckCheck)) return;
-        for (const auto& [pointer, call] : calls_) {
-          if (std::shared_ptr<QueryCall> held = call.lock()) calls.push_back(std::move(held));
+        for (const auto& [pointer, admitted] : calls_) {
+          if (std::shared_ptr<QueryCall> held = admitted.call.lock())
+            calls.push_back(std::move(held));
         }
       }
       const absl::Time now = absl::Now();
@@ -406,8 +423,8 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
   std::atomic<int64_t> errors_ = 0;
 
   absl::Mutex mutex_;
-  // Weak: a call belongs to gRPC until it is done.
-  absl::flat_hash_map<QueryCall*, std::weak_ptr<QueryCall>> calls_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<QueryCall*, Admitted> calls_ ABSL_GUARDED_BY(mutex_);
+  int64_t request_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 

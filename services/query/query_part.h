@@ -43,6 +43,9 @@ struct QueryOptions {
   // 0.1 s, or a fifth of that while others wait, goes on in a thread of low priority besides,
   // of which there are at most 1024; those take turns (server::WorkerPool).
   int64_t threads = 32;
+  // Of the requests of all queries that run or wait; one alone may be larger. More are
+  // refused.
+  int64_t max_request_bytes = 256 << 20;
   // --max-snapshot-size: a larger snapshot is not loaded; and what the newest snapshot, those
   // of retained generations and copies of the running one may take together.
   int64_t max_snapshot_bytes = int64_t{16} << 30;

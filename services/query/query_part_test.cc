@@ -205,6 +205,38 @@ TEST_F(QueryPartTest, MoreQueriesThanTheLimitAreRefused) {
   reader->Finish();
 }
 
+TEST_F(QueryPartTest, RequestsThatAreTooLargeTogetherAreRefused) {
+  Start({.max_request_bytes = 1 << 20});
+  WaitUntilReady();
+  const std::string padding(600'000, ' ');
+  grpc::ClientContext context;
+  v1::QueryRequest request;
+  request.set_sql(
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*), ?1 FROM n");
+  request.add_parameters()->set_text(padding);
+  auto reader = stub_->Query(&context, request);
+  WaitUntilActive(1);
+  request.set_sql("SELECT length(?1)");
+  {
+    grpc::ClientContext second;
+    v1::QueryResponse response;
+    auto refused = stub_->Query(&second, request);
+    EXPECT_FALSE(refused->Read(&response));
+    const grpc::Status status = refused->Finish();
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+    EXPECT_THAT(status.error_message(), testing::HasSubstr("limit of 1048576"));
+  }
+  context.TryCancel();
+  reader->Finish();
+  // Its room is free again.
+  WaitUntilActive(0);
+  grpc::ClientContext third;
+  v1::QueryResponse response;
+  auto answered = stub_->Query(&third, request);
+  EXPECT_TRUE(answered->Read(&response));
+  EXPECT_TRUE(answered->Finish().ok());
+}
+
 TEST_F(QueryPartTest, DrainRefusesNewQueriesAndWaitsForTheOthers) {
   Start();
   WaitUntilReady();
