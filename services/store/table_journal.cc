@@ -296,19 +296,22 @@ absl::Status TableJournal::WriteFile(const std::string& path, const State& state
 absl::Status TableJournal::KeepDamaged() {
   if (damage_.empty() || damaged_kept_) return absl::OkStatus();
   const std::string folder = data_dir_ + "/damaged";
-  const auto damaged = files_->List(folder);
-  if (!damaged.ok()) return damaged.status();
-  std::set<std::string> taken;
-  for (const FolderEntry& entry : *damaged) taken.insert(entry.name);
-  std::string target = kFileName;
-  for (int copy = 2; taken.contains(target); ++copy) target = absl::StrCat(kFileName, ".", copy);
-
-  const std::string path = absl::StrCat(folder, "/", target);
-  absl::Status status = is_unreadable_ ? files_->Rename(path_, path) : CopyTo(path);
-  if (status.ok()) status = files_->SyncFolder(folder);
-  if (!status.ok()) return status;
+  // A file that was moved is not there to be moved again.
+  if (damaged_name_.empty()) {
+    const auto damaged = files_->List(folder);
+    if (!damaged.ok()) return damaged.status();
+    std::set<std::string> taken;
+    for (const FolderEntry& entry : *damaged) taken.insert(entry.name);
+    std::string target = kFileName;
+    for (int copy = 2; taken.contains(target); ++copy) target = absl::StrCat(kFileName, ".", copy);
+    const std::string path = absl::StrCat(folder, "/", target);
+    const absl::Status put = is_unreadable_ ? files_->Rename(path_, path) : CopyTo(path);
+    if (!put.ok()) return put;
+    damaged_name_ = target;
+  }
+  if (absl::Status status = files_->SyncFolder(folder); !status.ok()) return status;
   log::Error("store", "damaged file set aside",
-             {{"file", kFileName}, {"fault", damage_}, {"to", "damaged/" + target}});
+             {{"file", kFileName}, {"fault", damage_}, {"to", "damaged/" + damaged_name_}});
   damaged_kept_ = true;
   return absl::OkStatus();
 }

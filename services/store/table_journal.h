@@ -95,6 +95,8 @@ class TableJournal {
   // The file is known to hold the state and what was appended since.
   bool trusted_ = false;
   bool damaged_kept_ = false;
+  // In damaged/, as what the damaged file was put there; it may not be on the disk yet.
+  std::string damaged_name_;
   uint64_t size_ = 0;
   // The size from which on it is rewritten.
   uint64_t rewrite_at_ = 0;

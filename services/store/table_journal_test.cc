@@ -155,6 +155,30 @@ TEST_F(TableJournalTest, WhatIsNoFileIsSetAside) {
   EXPECT_THAT(read_, ElementsAre("a"));
 }
 
+TEST_F(TableJournalTest, WhatWasSetAsideIsNotSetAsideAgain) {
+  for (const bool is_readable : {false, true}) {
+    std::filesystem::remove_all(path_);
+    std::filesystem::remove_all(folder_ + "/damaged/tables.journal");
+    if (is_readable) {
+      WriteTestFile(path_, "rubbish");
+    } else {
+      std::filesystem::create_directory(path_);
+    }
+    auto journal = Open();
+    files_.Fail(Operation::kSyncFolder, "damaged", absl::InternalError("broken"));
+    for (int times = 0; times < 2; ++times) {
+      EXPECT_EQ(Append(*journal, {"lost"}).code(), absl::StatusCode::kInternal);
+      EXPECT_THAT(Files("/damaged"), ElementsAre("tables.journal"));
+    }
+    files_.Heal();
+    EXPECT_TRUE(Append(*journal, {"a"}).ok());
+    EXPECT_THAT(Files("/damaged"), ElementsAre("tables.journal"));
+    EXPECT_EQ(std::filesystem::is_directory(folder_ + "/damaged/tables.journal"), !is_readable);
+    Open();
+    EXPECT_THAT(read_, ElementsAre("a"));
+  }
+}
+
 // Each record is a place in the file; whatever bit of it is wrong costs that record alone.
 TEST_F(TableJournalTest, EveryWrongByteCostsOneRecordAtTheMost) {
   const std::vector<std::string> names = {"first", "QREC", "third"};
