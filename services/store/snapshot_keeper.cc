@@ -111,7 +111,9 @@ absl::Status SnapshotKeeper::Restore() {
   Become(std::move(next));
   // A crash may have come between a change of a table and the snapshot that shows it.
   unsettled_ = true;
-  if (const absl::Status status = Settle(); !status.ok()) ReportDisk(status);
+  const absl::Status settled = Settle();
+  absl::MutexLock lock(&mutex_);
+  again_ = !settled.ok() || !not_ended_.empty();
   return absl::OkStatus();
 }
 
@@ -163,6 +165,7 @@ void SnapshotKeeper::Work() {
       absl::MutexLock lock(&mutex_);
       if (!more_work_) {
         working_ = false;
+        again_ = unsettled_ || !not_ended_.empty();
         woken_ = true;
         return;
       }
@@ -177,6 +180,7 @@ void SnapshotKeeper::Work() {
       carried.swap(carried_asked_);
       newest_before = catalogue_.newest()->generation();
     }
+    EndCarriedBefore();
     // What was put before a shard came is in that shard's snapshot.
     Apply(changes);
     for (auto& [generation, together] : arrivals) TakeIn(generation, std::move(together));
@@ -225,7 +229,6 @@ void SnapshotKeeper::TakeIn(int64_t generation, std::vector<Arrival> arrivals) {
   for (const Arrival& arrival : taken) infos.push_back(arrival.shard->info());
   absl::Status written = EndCarried(infos);
   if (written.ok()) written = WriteRevision(next, generation);
-  ReportDisk(written);
   if (!written.ok()) {
     for (Arrival& arrival : taken) {
       folder_->DiscardShard(arrival.shard->info());
@@ -257,7 +260,6 @@ void SnapshotKeeper::AnnounceDue() {
     const auto due = next.Due(now);
     if (!due) return;
     const absl::Status written = WriteRevision(next, *due);
-    ReportDisk(written);
     if (!written.ok()) {
       log::Error("store", "snapshot not announced", {{"generation", *due}, {"error", written}});
       absl::MutexLock lock(&mutex_);
@@ -280,6 +282,7 @@ absl::Status SnapshotKeeper::WriteRevision(Catalogue& next, int64_t generation) 
   if (generation == 0 ||
       (next.IsAnnouncedBy(generation, now) && (first || generation == newest->generation()))) {
     const auto made = MadeFor(generation, *newest);
+    // There is no memory for it; the disk had no part in that.
     if (!made.ok()) return made.status();
     std::vector<v1::ShardInfo> infos;
     for (const Made& shard : *made) {
@@ -300,6 +303,7 @@ absl::Status SnapshotKeeper::WriteRevision(Catalogue& next, int64_t generation) 
   for (const v1::ShardInfo& shard : status.ok() ? unneeded : put) {
     folder_->RemoveMade(generation, shard);
   }
+  ReportDisk(status);
   return status;
 }
 
@@ -461,7 +465,7 @@ void SnapshotKeeper::KeepTime() {
         next_tick = now + options_.tick;
         probe_ = !disk_.ok();
       }
-      if (due || probe_ || (tick && more_work_)) ScheduleWork();
+      if (due || probe_ || (tick && (more_work_ || again_))) ScheduleWork();
     }
     if (tick && options_.on_tick) options_.on_tick();
   }

@@ -165,7 +165,8 @@ class SnapshotKeeper {
   void TakeIn(int64_t generation, std::vector<Arrival> arrivals);
   void AnnounceDue();
   // Settles a generation of `next` and writes its manifest, first giving it the shards that
-  // the store makes, if they are to be new. On failure nothing of it counts.
+  // the store makes, if they are to be new. On failure nothing of it counts. Tells ReportDisk
+  // what became of what it wrote.
   absl::Status WriteRevision(Catalogue& next, int64_t generation);
   // The next two and Settle: see snapshot_keeper_tables.cc.
   void Apply(std::vector<TableArrival>& changes);
@@ -174,8 +175,10 @@ class SnapshotKeeper {
   // Gives the newest snapshot the tables as they are; OK when it has them already.
   absl::Status Settle();
   absl::StatusOr<std::vector<Made>> MadeFor(int64_t generation, const v1::Manifest& newest);
-  // Ends the carrying of what these shards have been published.
+  // Ends the carrying of what these shards have been published. Tells ReportDisk of a failure.
   absl::Status EndCarried(const std::vector<v1::ShardInfo>& taken);
+  // That of those that were held at the start, where the disk did not take it then.
+  void EndCarriedBefore();
   void AnswerCarried(std::vector<CarriedDone> asked);
   void UpdateTableMetrics() const;
   // Makes the catalogue what it has become, by a new revision of a generation if one is
@@ -194,7 +197,9 @@ class SnapshotKeeper {
   std::unique_ptr<KeptTables> tables_;
   int64_t built_ = 0;       // the newest generation whose persistent tables were asked for
   bool unsettled_ = false;  // tables changed since the newest snapshot was last given them
-  uint64_t changes_ = 0;    // of tables, so far
+  // Shards that were held at the start; what they end is carried still.
+  std::vector<v1::ShardInfo> not_ended_;
+  uint64_t changes_ = 0;  // of tables, so far
   std::weak_ptr<const KeptShard> carried_;
   uint64_t carried_at_ = 0;  // `changes_` when that was made
 
@@ -208,6 +213,8 @@ class SnapshotKeeper {
   bool working_ ABSL_GUARDED_BY(mutex_) = false;  // Work is scheduled or runs
   bool more_work_ ABSL_GUARDED_BY(mutex_) = false;
   bool probe_ ABSL_GUARDED_BY(mutex_) = false;
+  // Work could not do all that it should; the next tick has it tried again.
+  bool again_ ABSL_GUARDED_BY(mutex_) = false;
   // Announcing failed: not again before.
   absl::Time announce_after_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;

@@ -107,9 +107,19 @@ absl::Status SnapshotKeeper::RestoreTables(const Catalogue& restored) {
       if (shard.kind() == v1::COLLECTED) newest.push_back(shard);
     }
   }
-  absl::Status status = EndCarried(newest);
+  not_ended_ = std::move(newest);
+  EndCarriedBefore();
   UpdateTableMetrics();
-  return status;
+  return absl::OkStatus();
+}
+
+void SnapshotKeeper::EndCarriedBefore() {
+  if (not_ended_.empty()) return;
+  if (const absl::Status status = EndCarried(not_ended_); !status.ok()) {
+    log::Error("store", "what was published anew is carried still", {{"error", status}});
+    return;
+  }
+  not_ended_.clear();
 }
 
 void SnapshotKeeper::Change(JournalRecord change, ChangeDone done) {
@@ -224,11 +234,15 @@ absl::StatusOr<std::vector<SnapshotKeeper::Made>> SnapshotKeeper::MadeFor(
 
 absl::Status SnapshotKeeper::Settle() {
   if (!unsettled_) return absl::OkStatus();
+  // The newest snapshot, which ended them, does not have them.
+  if (!not_ended_.empty()) {
+    return absl::InternalError("the disk has not taken yet what was published anew");
+  }
   Catalogue next = Current();
   const Catalogue::ManifestPtr newest = next.newest();
   const auto made = MadeFor(newest->generation(), *newest);
   if (!made.ok()) {
-    ReportDisk(made.status());
+    log::Error("store", "changes of tables not announced", {{"error", made.status()}});
     return made.status();
   }
   const auto shards =
@@ -241,7 +255,6 @@ absl::Status SnapshotKeeper::Settle() {
                     });
   if (!same) {
     const absl::Status written = WriteRevision(next, newest->generation());
-    ReportDisk(written);
     if (!written.ok()) {
       log::Error("store", "changes of tables not announced",
                  {{"generation", newest->generation()}, {"error", written}});
@@ -276,7 +289,10 @@ absl::Status SnapshotKeeper::EndCarried(const std::vector<v1::ShardInfo>& taken)
   UpdateTableMetrics();
   for (const KeptTables::Change& change : ended) {
     if (GenerationOf(change.record) <= built_) unsettled_ = true;
-    if (!change.status.ok() && !IsRefusal(change.status)) return change.status;
+    if (!change.status.ok() && !IsRefusal(change.status)) {
+      ReportDisk(change.status);
+      return change.status;
+    }
     if (change.status.ok()) LogChange(change.record);
   }
   return absl::OkStatus();

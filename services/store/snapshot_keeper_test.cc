@@ -305,6 +305,21 @@ TEST_F(KeeperTablesTest, AChangeThatCouldNotBeShownIsShownWhenTheDiskIsBack) {
   EXPECT_EQ(keeper_->newest()->manifest().revision(), 2);
 }
 
+TEST_F(KeeperTablesTest, AChangeThatCouldNotBeShownIsShownAtTheNextTick) {
+  ASSERT_TRUE(Put(30, "a").ok());
+  files_.Fail(Operation::kRename, "manifest", absl::ResourceExhaustedError("disk full"));
+  EXPECT_TRUE(absl::IsResourceExhausted(Change(PutStatic("one")).status()));
+  files_.Heal();
+  // Something else found that the disk works, so there is nothing to probe.
+  keeper_->ReportDisk(absl::OkStatus());
+  announced_ = 0;
+  steady_seconds_ += 25 * 3600;
+  keeper_->Wake();
+  const absl::Time deadline = absl::Now() + absl::Seconds(60);
+  while (announced_ == 0 && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_THAT(Tables(v1::STATIC), ElementsAre("one"));
+}
+
 TEST_F(KeeperTablesTest, AnAnnouncementThatFailedDoesNotSpoilTheSnapshotBefore) {
   ASSERT_TRUE(Change(PutPersistent(30, "one")).ok());
   ASSERT_TRUE(Put(30, "a").ok());

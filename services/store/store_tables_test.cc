@@ -492,6 +492,32 @@ TEST_F(StoreTablesTest, WithoutItsJournalTheRestIsServed) {
   EXPECT_THAT(Static(), ElementsAre(Pair("racks", ElementsAre(2))));
 }
 
+// What the newest shards end is in the journal, unless that was damaged since.
+TEST_F(StoreTablesTest, AFullDiskAtTheStartIsNoObstacle) {
+  ASSERT_TRUE(PutPersistent(30, "h1", Table("jobs", {1})).ok());
+  Seal(30);
+  const std::string path = options_.data_dir + "/tables.journal";
+  const std::string before = ReadTestFile(path);
+  const std::string bytes = ShardOf({{"jobs", "h1"}});
+  ASSERT_TRUE(Put(TestShard(60, "a", bytes), bytes).ok());
+  Stop();
+  WriteTestFile(path, before);
+  files_.Fail(Operation::kCreate, "journal", absl::ResourceExhaustedError("disk full"));
+  Start();
+  EXPECT_EQ(Manifest().generation(), 60);
+  EXPECT_EQ(Manifest().revision(), 1);
+  EXPECT_THAT(Persistent(), IsEmpty());
+  EXPECT_FALSE(PutStatic(Table("racks", {1})).ok());
+  files_.Heal();
+  EXPECT_TRUE(Eventually([&] { return Carried().empty(); }));
+  EXPECT_TRUE(Eventually([&] { return part_->Ready().ok(); }));
+  EXPECT_THAT(Persistent(), IsEmpty());
+  EXPECT_TRUE(PutStatic(Table("racks", {2})).ok());
+  Restart();
+  EXPECT_THAT(Carried(), IsEmpty());
+  EXPECT_THAT(Static(), ElementsAre(Pair("racks", ElementsAre(2))));
+}
+
 TEST_F(StoreTablesTest, ManyMayChangeTablesAtOnce) {
   Seal(30);
   std::vector<std::thread> threads;
