@@ -76,8 +76,8 @@ absl::Status Archive::RemoveUnfinished() {
 
 absl::Status Archive::Write(const v1::Manifest& manifest,
                             const std::vector<std::shared_ptr<const merge::ShardImage>>& shards) {
-  const std::string path = fmt::format("{}/{}{}", folder_, manifest.generation(), kEnding);
-  const absl::StatusOr<int64_t> archived = RevisionOf(path);
+  const std::string path = PathOf(manifest.generation());
+  const absl::StatusOr<int64_t> archived = Revision(manifest.generation());
   if (!archived.ok()) return archived.status();
   if (*archived >= manifest.revision()) return SyncFolder();
 
@@ -129,8 +129,12 @@ absl::Status Archive::WriteFile(const std::string& path, std::string_view image,
   return status;
 }
 
-absl::StatusOr<int64_t> Archive::RevisionOf(const std::string& path) const {
-  const auto file = files_->Open(path);
+std::string Archive::PathOf(int64_t generation) const {
+  return fmt::format("{}/{}{}", folder_, generation, kEnding);
+}
+
+absl::StatusOr<int64_t> Archive::Revision(int64_t generation) const {
+  const auto file = files_->Open(PathOf(generation));
   if (absl::IsNotFound(file.status())) return -1;
   if (!file.ok()) return file.status();
   char header[kHeaderBytes];

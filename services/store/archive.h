@@ -21,7 +21,7 @@ namespace qasino::store {
 // A folder is the archive of one store. A file is written as .<generation>.sqlite.tmp,
 // synced, and renamed, and the folder synced; so what has a database's name is whole.
 //
-// Used by one thread at a time.
+// Used by one thread at a time, but for Revision.
 class Archive {
  public:
   // Makes the folder and those above it if need be, and removes what an earlier run left
@@ -41,12 +41,15 @@ class Archive {
   absl::Status Write(const v1::Manifest& manifest,
                      const std::vector<std::shared_ptr<const merge::ShardImage>>& shards);
 
+  // The revision of the generation's file; -1 when there is none, or it is none of ours.
+  // Thread-safe. Errors are those of the file system.
+  absl::StatusOr<int64_t> Revision(int64_t generation) const;
+
  private:
   Archive(const std::string& folder, const std::string& identity, FileSystem* files);
 
   absl::Status RemoveUnfinished();
-  // The revision of the file; -1 when there is none, or it is none of ours.
-  absl::StatusOr<int64_t> RevisionOf(const std::string& path) const;
+  std::string PathOf(int64_t generation) const;
   absl::Status WriteFile(const std::string& path, std::string_view image, int64_t revision);
   absl::Status SyncFolder();
 

@@ -17,13 +17,8 @@ constexpr size_t kMaxWaiting = 16;
 
 }  // namespace
 
-Archiver::Archiver(const std::string& archive_dir, std::unique_ptr<Archive> archive,
-                   FileSystem* files, DataFolder* folder, StoreMetrics* metrics)
-    : archive_dir_(archive_dir),
-      archive_(std::move(archive)),
-      files_(files),
-      folder_(folder),
-      metrics_(metrics) {}
+Archiver::Archiver(std::unique_ptr<Archive> archive, DataFolder* folder, StoreMetrics* metrics)
+    : archive_(std::move(archive)), folder_(folder), metrics_(metrics) {}
 
 absl::StatusOr<std::unique_ptr<Archiver>> Archiver::Create(const std::string& archive_dir,
                                                            const std::string& identity,
@@ -31,8 +26,7 @@ absl::StatusOr<std::unique_ptr<Archiver>> Archiver::Create(const std::string& ar
                                                            StoreMetrics* metrics) {
   auto archive = Archive::Open(archive_dir, identity, files);
   if (!archive.ok()) return archive.status();
-  std::unique_ptr<Archiver> archiver(
-      new Archiver(archive_dir, *std::move(archive), files, folder, metrics));
+  std::unique_ptr<Archiver> archiver(new Archiver(*std::move(archive), folder, metrics));
   archiver->thread_ = std::thread([raw = archiver.get()] { raw->Work(); });
   return archiver;
 }
@@ -45,11 +39,12 @@ Archiver::~Archiver() {
   if (thread_.joinable()) thread_.join();
 }
 
-bool Archiver::Has(int64_t generation) const {
-  return files_->Open(absl::StrCat(archive_dir_, "/", generation, ".sqlite")).ok();
+bool Archiver::Has(int64_t generation, int64_t revision) const {
+  const absl::StatusOr<int64_t> archived = archive_->Revision(generation);
+  return archived.ok() && *archived >= revision;
 }
 
-void Archiver::Add(const Catalogue::ManifestPtr& manifest) {
+Archiver::SnapshotPtr Archiver::Open(const Catalogue::ManifestPtr& manifest) {
   auto snapshot = std::make_shared<Snapshot>();
   snapshot->manifest = manifest;
   for (const v1::ShardInfo& shard : manifest->shards()) {
@@ -58,16 +53,28 @@ void Archiver::Add(const Catalogue::ManifestPtr& manifest) {
       metrics_->archive_failures->Increment();
       log::Error("store", "snapshot not archived",
                  {{"generation", manifest->generation()}, {"error", file.status()}});
-      return;
+      return nullptr;
     }
     snapshot->files.push_back(*std::move(file));
   }
+  return snapshot;
+}
+
+void Archiver::AddMissing(const std::vector<Catalogue::ManifestPtr>& manifests) {
+  absl::MutexLock lock(&mutex_);
+  missing_.insert(missing_.end(), manifests.begin(), manifests.end());
+}
+
+void Archiver::Add(const Catalogue::ManifestPtr& manifest) {
+  SnapshotPtr snapshot = Open(manifest);
+  if (snapshot == nullptr) return;
   std::vector<SnapshotPtr> dropped;
   {
     absl::MutexLock lock(&mutex_);
     // What failed is tried again, before what is newer.
     waiting_.insert(waiting_.begin(), failed_.begin(), failed_.end());
     failed_.clear();
+    missing_failed_ = false;
     std::erase_if(waiting_, [&](const SnapshotPtr& waiting) {
       return waiting->manifest->generation() == manifest->generation();
     });
@@ -88,17 +95,29 @@ void Archiver::Add(const Catalogue::ManifestPtr& manifest) {
 void Archiver::Work() {
   while (true) {
     SnapshotPtr snapshot;
+    Catalogue::ManifestPtr missing;
     {
       absl::MutexLock lock(&mutex_);
       mutex_.Await(absl::Condition(
           +[](Archiver* archiver) ABSL_EXCLUSIVE_LOCKS_REQUIRED(archiver->mutex_) {
-            return archiver->stopping_ || !archiver->waiting_.empty();
+            return archiver->stopping_ || archiver->HasWork();
           },
           this));
       if (stopping_) return;
-      snapshot = std::move(waiting_.front());
-      waiting_.pop_front();
+      if (!waiting_.empty()) {
+        snapshot = std::move(waiting_.front());
+        waiting_.pop_front();
+      } else {
+        missing = std::move(missing_.front());
+        missing_.pop_front();
+      }
       writing_ = true;
+    }
+    if (missing != nullptr) snapshot = Open(missing);
+    if (snapshot == nullptr) {
+      absl::MutexLock lock(&mutex_);
+      writing_ = false;
+      continue;
     }
     const absl::Status status = Write(*snapshot);
     if (status.ok()) {
@@ -113,7 +132,13 @@ void Archiver::Work() {
     }
     absl::MutexLock lock(&mutex_);
     writing_ = false;
-    if (!status.ok()) failed_.push_back(std::move(snapshot));
+    if (status.ok()) continue;
+    if (missing != nullptr) {
+      missing_.push_back(std::move(missing));
+      missing_failed_ = true;
+      continue;
+    }
+    failed_.push_back(std::move(snapshot));
     if (failed_.size() > kMaxWaiting) {
       metrics_->archive_dropped->Increment();
       failed_.pop_front();
@@ -144,11 +169,11 @@ void Archiver::Finish(absl::Time deadline) {
   mutex_.AwaitWithDeadline(
       absl::Condition(
           +[](Archiver* archiver) ABSL_EXCLUSIVE_LOCKS_REQUIRED(archiver->mutex_) {
-            return archiver->waiting_.empty() && !archiver->writing_;
+            return !archiver->HasWork() && !archiver->writing_;
           },
           this),
       deadline);
-  const size_t left = waiting_.size() + failed_.size() + (writing_ ? 1 : 0);
+  const size_t left = waiting_.size() + failed_.size() + missing_.size() + (writing_ ? 1 : 0);
   if (left > 0) log::Error("store", "snapshots not archived", {{"snapshots", left}});
 }
 

@@ -25,7 +25,8 @@ namespace qasino::store {
 //
 // What could not be archived is tried again when the next snapshot comes; when too many
 // wait, the oldest is dropped, logged and counted. What waits when the process dies is not
-// archived by it; but what the store still holds then comes again after the restart.
+// archived by it; but what the store still holds then comes again after the restart, however
+// many they are.
 //
 // Thread-safe. The file system, the folder and the metrics must outlive it.
 class Archiver {
@@ -40,12 +41,16 @@ class Archiver {
   Archiver(const Archiver&) = delete;
   Archiver& operator=(const Archiver&) = delete;
 
-  // Whether the folder has a file of that generation, in whatever revision.
-  bool Has(int64_t generation) const;
+  // Whether the folder has that generation's file, of that revision or a later one.
+  bool Has(int64_t generation, int64_t revision) const;
 
   // Has a snapshot archived; a newer revision takes the place of an older one that waits.
   // Its shards are opened now, so it may be retired at once. Never waits for the archive.
   void Add(const Catalogue::ManifestPtr& manifest);
+
+  // Has these archived while nothing else waits, in their order. They do not count among those
+  // that wait, and their shards are opened only then: one that is retired by then is lost.
+  void AddMissing(const std::vector<Catalogue::ManifestPtr>& manifests);
 
   // Waits until nothing is left to be tried, and at the deadline, of the machine's clock,
   // logs what is left and gives it up.
@@ -58,15 +63,17 @@ class Archiver {
   };
   using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
-  Archiver(const std::string& archive_dir, std::unique_ptr<Archive> archive, FileSystem* files,
-           DataFolder* folder, StoreMetrics* metrics);
+  Archiver(std::unique_ptr<Archive> archive, DataFolder* folder, StoreMetrics* metrics);
 
+  // The manifest with its shards opened; null, logged and counted, where that fails.
+  SnapshotPtr Open(const Catalogue::ManifestPtr& manifest);
+  bool HasWork() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return !waiting_.empty() || (!missing_.empty() && !missing_failed_);
+  }
   void Work();
   absl::Status Write(const Snapshot& snapshot);
 
-  const std::string archive_dir_;
   const std::unique_ptr<Archive> archive_;
-  FileSystem* const files_;
   DataFolder* const folder_;
   StoreMetrics* const metrics_;
 
@@ -74,6 +81,9 @@ class Archiver {
   std::deque<SnapshotPtr> waiting_ ABSL_GUARDED_BY(mutex_);
   // Those that failed since the last Add; they are behind it in no particular order.
   std::deque<SnapshotPtr> failed_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Catalogue::ManifestPtr> missing_ ABSL_GUARDED_BY(mutex_);
+  // One of those failed since the last Add; it is the last of them.
+  bool missing_failed_ ABSL_GUARDED_BY(mutex_) = false;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <exception>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "services/server/log.h"
@@ -13,6 +14,7 @@
 #include "services/server/worker_pool.h"
 #include "services/store/archiver.h"
 #include "services/store/calls.h"
+#include "services/store/catalogue.h"
 #include "services/store/data_folder.h"
 #include "services/store/file_system.h"
 #include "services/store/service.h"
@@ -71,13 +73,15 @@ int64_t LatestGeneration(absl::Time now, absl::Duration max_clock_skew) {
 // Archives what an earlier run could not any more. The newest snapshot may still change.
 void ArchiveMissing(const SnapshotKeeper& keeper, Archiver& archiver) {
   const v1::ListGenerationsResponse held = keeper.ListGenerations();
+  std::vector<Catalogue::ManifestPtr> missing;
   for (int i = held.generations_size() - 1; i > 0; --i) {
-    const int64_t generation = held.generations(i).generation();
-    if (archiver.Has(generation)) continue;
-    if (const auto manifest = keeper.GetManifest(generation); manifest.ok()) {
-      archiver.Add(*manifest);
+    const v1::GenerationInfo& generation = held.generations(i);
+    if (archiver.Has(generation.generation(), generation.revision())) continue;
+    if (const auto manifest = keeper.GetManifest(generation.generation()); manifest.ok()) {
+      missing.push_back(*manifest);
     }
   }
+  archiver.AddMissing(missing);
 }
 
 }  // namespace

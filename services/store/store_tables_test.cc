@@ -720,6 +720,39 @@ TEST_F(ArchivingTest, WhatIsMissingIsArchivedAtTheNextStart) {
   EXPECT_FALSE(IsArchived(90));
 }
 
+TEST_F(ArchivingTest, AnOlderRevisionIsReplacedAtTheNextStart) {
+  for (const int64_t generation : {30, 60, 90}) SealEmpty(generation);
+  EXPECT_TRUE(Eventually([&] { return IsArchived(60); }));
+  Stop();
+  // SQLite's user version is at byte 60, the least last.
+  std::string bytes = ReadTestFile(Path(30));
+  ASSERT_EQ(bytes[63], 1);
+  bytes[63] = 0;
+  WriteTestFile(Path(30), bytes);
+  Start();
+  EXPECT_TRUE(Eventually([&] { return Ask(30, "PRAGMA user_version") == 1; }));
+  EXPECT_TRUE(Eventually([&] { return Metric("qasino_store_archived_total") == 1; }));
+}
+
+TEST_F(ArchivingTest, HoweverManyAreMissingAllAreArchived) {
+  options_.retain = 100;
+  Restart();
+  constexpr int64_t kCount = 40;
+  for (int64_t i = 1; i <= kCount; ++i) SealEmpty(30 * i);
+  EXPECT_TRUE(Eventually([&] { return IsArchived(30 * (kCount - 1)); }));
+  Stop();
+  for (int64_t i = 1; i <= kCount; ++i) std::filesystem::remove(Path(30 * i));
+  files_.Fail(Operation::kCreate, archive_, absl::ResourceExhaustedError("disk full"));
+  Start();
+  // A disk that fails is not tried for each of them.
+  EXPECT_TRUE(Eventually([&] { return Metric("qasino_store_archive_failures_total") == 1; }));
+  files_.Heal();
+  SealEmpty(30 * (kCount + 1));
+  EXPECT_TRUE(Eventually([&] { return Metric("qasino_store_archived_total") == kCount; }));
+  EXPECT_EQ(Metric("qasino_store_archive_dropped_total"), 0);
+  for (int64_t i = 1; i <= kCount; ++i) EXPECT_TRUE(IsArchived(30 * i)) << i;
+}
+
 // Each step of a change and of a shard's commit fails once, and the store goes on.
 struct Fault {
   Operation operation;
