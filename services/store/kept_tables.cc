@@ -106,6 +106,7 @@ class KeptTables::State {
                int64_t built);
   void Apply(std::vector<Change>& changes);
   int64_t built() const { return built_; }
+  bool lost_some() const { return lost_some_; }
   bool AnyPersistent() const { return persistent_->pairs() > 0 || !waiting_pairs_.empty(); }
   std::vector<Change> EndedBy(int64_t generation, const std::vector<Pair>& published) const;
   absl::StatusOr<std::optional<KeptShard>> Static() { return static_->Shard(); }
@@ -158,6 +159,7 @@ class KeptTables::State {
   const std::unique_ptr<StaticTables> static_;
   const std::unique_ptr<PersistentTables> persistent_;  // at the end of generation built_
   int64_t built_ = 0;
+  bool lost_some_ = false;
   // By generation, in the order of arrival.
   std::map<int64_t, std::vector<JournalRecord>> waiting_;
   absl::flat_hash_map<Pair, std::map<int64_t, WaitingChanges>> waiting_pairs_;
@@ -173,6 +175,7 @@ void KeptTables::State::Recover(const std::string& data_dir, const std::string& 
                                 [this](const JournalRecord& record) { Replay(record); });
   persistent_->EndRestore();
   Build(built);
+  lost_some_ = journal_->is_new() || !journal_->damage().empty();
   if (!journal_->damage().empty()) {
     log::Error("store", "journal of static and persistent tables is damaged",
                {{"file", data_dir + "/tables.journal"}, {"fault", journal_->damage()}});
@@ -610,6 +613,8 @@ absl::StatusOr<std::unique_ptr<KeptTables>> KeptTables::Open(const std::string& 
 }
 
 void KeptTables::Apply(std::vector<Change>& changes) { state_->Apply(changes); }
+bool KeptTables::lost_some() const { return state_->lost_some(); }
+
 int64_t KeptTables::built() const { return state_->built(); }
 bool KeptTables::AnyPersistent() const { return state_->AnyPersistent(); }
 std::vector<KeptTables::Change> KeptTables::EndedBy(int64_t generation,

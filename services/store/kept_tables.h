@@ -68,6 +68,10 @@ class KeptTables {
   // the one that Open was told: the snapshot of that one was not announced, or is lost.
   int64_t built() const;
 
+  // The journal was not whole, or not there at all: what is here may lack tables, or have them
+  // as they were before.
+  bool lost_some() const;
+
   // Some are carried or about to be.
   bool AnyPersistent() const;
   // The changes, to be given to Apply, that follow from these pairs having been published

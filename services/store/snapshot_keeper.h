@@ -154,6 +154,8 @@ class SnapshotKeeper {
 
   absl::Status Restore();
   absl::Status RestoreTables(const Catalogue& restored);
+  // What the journal lacks, from the newest snapshot's shards.
+  void Salvage(const v1::Manifest& newest);
   // As the senders of shards and of changes are told.
   absl::Status CheckClock(int64_t generation) const;
   void KeepTime();

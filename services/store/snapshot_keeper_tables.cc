@@ -11,6 +11,7 @@
 #include "services/store/disk_status.h"
 #include "services/store/failpoints.h"
 #include "services/store/published_pairs.h"
+#include "services/store/salvage.h"
 #include "services/store/snapshot_keeper.h"
 #include "services/store/timestamp.h"
 #include "services/tables/write_rows.h"
@@ -99,6 +100,7 @@ absl::Status SnapshotKeeper::RestoreTables(const Catalogue& restored) {
   tables_ = *std::move(tables);
   // A snapshot that was announced, or nearly, may be lost; the one before it is as it was.
   built_ = std::max(built_, tables_->built());
+  if (tables_->lost_some()) Salvage(*restored.newest());
   // What these shards end was in the journal before their manifests were on the disk; but
   // the journal may have been damaged since.
   std::vector<v1::ShardInfo> newest;
@@ -120,6 +122,34 @@ void SnapshotKeeper::EndCarriedBefore() {
     return;
   }
   not_ended_.clear();
+}
+
+void SnapshotKeeper::Salvage(const v1::Manifest& newest) {
+  for (const v1::ShardInfo& shard : newest.shards()) {
+    if (shard.kind() == v1::COLLECTED) continue;
+    const std::string path = folder_->ShardPath(newest.generation(), shard);
+    auto records = SalvageTables(path, shard, newest.generation());
+    if (!records.ok()) {
+      log::Error("store", "tables not taken from the snapshot",
+                 {{"file", path}, {"error", records.status()}});
+      continue;
+    }
+    std::vector<KeptTables::Change> changes;
+    for (JournalRecord& record : *records) {
+      changes.emplace_back().record = std::move(record);
+    }
+    tables_->Apply(changes);
+    int64_t taken = 0;
+    for (const KeptTables::Change& change : changes) {
+      if (!change.status.ok()) {
+        log::Error("store", "table not taken from the snapshot", {{"error", change.status}});
+      } else if (!change.duplicate) {
+        ++taken;
+      }
+    }
+    log::Warn("store", "tables taken from the newest snapshot, as their journal was not whole",
+              {{"generation", newest.generation()}, {"file", path}, {"tables", taken}});
+  }
 }
 
 void SnapshotKeeper::Change(JournalRecord change, ChangeDone done) {

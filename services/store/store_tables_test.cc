@@ -479,14 +479,21 @@ TEST_F(StoreTablesTest, TheSnapshotBeforeOneThatIsLostHasWhatItHad) {
               ElementsAre(Pair("jobs", ElementsAre(2)), Pair("other", ElementsAre(3))));
 }
 
-TEST_F(StoreTablesTest, WithoutItsJournalTheRestIsServed) {
+TEST_F(StoreTablesTest, WhatTheJournalLostIsTakenFromTheNewestSnapshot) {
   ASSERT_TRUE(PutStatic(Table("racks", {1})).ok());
+  ASSERT_TRUE(PutPersistent(30, "h1", Table("jobs", {1, 2})).ok());
+  ASSERT_TRUE(PutPersistent(30, "h2", Table("jobs", {3})).ok());
   Seal(30);
   Stop();
   WriteTestFile(options_.data_dir + "/tables.journal", "not a journal");
   Start();
   EXPECT_EQ(Manifest().generation(), 30);
-  EXPECT_THAT(Static(), IsEmpty());
+  EXPECT_THAT(Static(), ElementsAre(Pair("racks", ElementsAre(1))));
+  EXPECT_THAT(Persistent(), ElementsAre(Pair("jobs", ElementsAre(1, 2, 3))));
+  // They are in the journal again.
+  Seal(60);
+  Restart();
+  EXPECT_THAT(Persistent(), ElementsAre(Pair("jobs", ElementsAre(1, 2, 3))));
   ASSERT_TRUE(PutStatic(Table("racks", {2})).ok());
   Restart();
   EXPECT_THAT(Static(), ElementsAre(Pair("racks", ElementsAre(2))));
