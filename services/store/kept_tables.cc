@@ -103,7 +103,7 @@ class KeptTables::State {
       : limits_(limits), static_(std::move(statics)), persistent_(std::move(persistent)) {}
 
   void Recover(const std::string& data_dir, const std::string& store_id, FileSystem* files,
-               int64_t built);
+               int64_t built, const IsLost& is_lost);
   void Apply(std::vector<Change>& changes);
   int64_t built() const { return built_; }
   bool lost_some() const { return lost_some_; }
@@ -151,7 +151,7 @@ class KeptTables::State {
   // Does what waits for generations up to this one.
   void Build(int64_t generation);
   void CountWaiting();
-  void Replay(const JournalRecord& record);
+  void Replay(const JournalRecord& record, const IsLost& is_lost);
   absl::Status WriteState(const std::function<absl::Status(const JournalRecord&)>& add);
 
   const KeptLimits limits_;
@@ -170,9 +170,10 @@ class KeptTables::State {
 };
 
 void KeptTables::State::Recover(const std::string& data_dir, const std::string& store_id,
-                                FileSystem* files, int64_t built) {
-  journal_ = TableJournal::Open(data_dir, store_id, files,
-                                [this](const JournalRecord& record) { Replay(record); });
+                                FileSystem* files, int64_t built, const IsLost& is_lost) {
+  journal_ = TableJournal::Open(
+      data_dir, store_id, files,
+      [this, &is_lost](const JournalRecord& record) { Replay(record, is_lost); });
   persistent_->EndRestore();
   Build(built);
   lost_some_ = journal_->is_new() || !journal_->damage().empty();
@@ -198,7 +199,7 @@ void KeptTables::State::Recover(const std::string& data_dir, const std::string& 
   }
 }
 
-void KeptTables::State::Replay(const JournalRecord& record) {
+void KeptTables::State::Replay(const JournalRecord& record, const IsLost& is_lost) {
   const v1::Table* table = record.has_put_static()       ? &record.put_static().table()
                            : record.has_put_persistent() ? &record.put_persistent().table()
                                                          : nullptr;
@@ -210,7 +211,9 @@ void KeptTables::State::Replay(const JournalRecord& record) {
   } else {
     // Everything happens again as it happened, so what was built then is built first.
     Build(record.built());
-    status = Do(record);
+    const bool is_lost_publish = !record.ended_by().empty() && is_lost != nullptr &&
+                                 is_lost(record.drop_persistent().generation(), record.ended_by());
+    if (!is_lost_publish) status = Do(record);
   }
   if (status.ok() || absl::IsNotFound(status)) return;
   log::Error("store", "a change in the journal is left out",
@@ -602,13 +605,13 @@ absl::StatusOr<std::unique_ptr<KeptTables>> KeptTables::Open(const std::string& 
                                                              const std::string& store_id,
                                                              FileSystem* files,
                                                              const KeptLimits& limits,
-                                                             int64_t built) {
+                                                             int64_t built, const IsLost& is_lost) {
   auto statics = StaticTables::Create(limits);
   if (!statics.ok()) return statics.status();
   auto persistent = PersistentTables::Create();
   if (!persistent.ok()) return persistent.status();
   auto state = std::make_unique<State>(limits, *std::move(statics), *std::move(persistent));
-  state->Recover(data_dir, store_id, files, built);
+  state->Recover(data_dir, store_id, files, built, is_lost);
   return std::unique_ptr<KeptTables>(new KeptTables(std::move(state)));
 }
 

@@ -2,6 +2,7 @@
 #define QASINO_SERVICES_STORE_KEPT_TABLES_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,13 +38,17 @@ using Pair = std::pair<std::string, std::string>;
 // Used by one thread at a time.
 class KeptTables {
  public:
+  // Whether a shard that came in never got into a manifest.
+  using IsLost = std::function<bool(int64_t generation, const std::string& shard_id)>;
+
   // Reads the journal; what cannot be read, or cannot be applied, is logged by name and
   // left out. The folder is locked by the caller. `built` is the newest generation whose
   // snapshot was announced: changes up to it are applied.
   static absl::StatusOr<std::unique_ptr<KeptTables>> Open(const std::string& data_dir,
                                                           const std::string& store_id,
                                                           FileSystem* files,
-                                                          const KeptLimits& limits, int64_t built);
+                                                          const KeptLimits& limits, int64_t built,
+                                                          const IsLost& is_lost = nullptr);
   ~KeptTables();
   KeptTables(const KeptTables&) = delete;
   KeptTables& operator=(const KeptTables&) = delete;

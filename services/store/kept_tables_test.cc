@@ -421,6 +421,24 @@ TEST_F(KeptTablesTest, PublishingAnewEndsWhatWasPutForAnEarlierGeneration) {
   EXPECT_THAT(Persistent(30), ElementsAre("no shard"));
 }
 
+TEST_F(KeptTablesTest, WhatEndsItIsLostWithItsShard) {
+  Do(Put("i", 10, Table("t", {"a=1"})));
+  std::vector<Change> ended = kept_->EndedBy(20, {{"t", "i"}});
+  ASSERT_EQ(ended.size(), 1u);
+  ended[0].record.set_ended_by("shard-20");
+  kept_->Apply(ended);
+  EXPECT_THAT(Persistent(20), ElementsAre("no shard"));
+  kept_.reset();
+  // A crash came before the manifest that would have named the shard.
+  auto kept = KeptTables::Open(folder_, "store", &files_, limits_, 10,
+                               [](int64_t generation, const std::string& shard_id) {
+                                 return generation == 20 && shard_id == "shard-20";
+                               });
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  kept_ = *std::move(kept);
+  EXPECT_THAT(Persistent(30), ElementsAre("a", "1"));
+}
+
 TEST_F(KeptTablesTest, WhatWaitsIsEndedInTheOrderOfGenerations) {
   Do(Put("i", 20, Table("t", {"a=2"})));
   Do(Put("i", 40, Table("t", {"a=4"})));

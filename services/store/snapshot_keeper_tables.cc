@@ -94,8 +94,14 @@ absl::StatusOr<KeptShard> NoTables() {
 
 absl::Status SnapshotKeeper::RestoreTables(const Catalogue& restored) {
   built_ = restored.newest()->generation();
-  auto tables =
-      KeptTables::Open(folder_->path(), folder_->store_id(), options_.files, options_.kept, built_);
+  auto tables = KeptTables::Open(
+      folder_->path(), folder_->store_id(), options_.files, options_.kept, built_,
+      [&restored](int64_t generation, const std::string& shard_id) {
+        if (restored.FindShard(generation, shard_id).info != nullptr) return false;
+        // Of an older generation that is gone it cannot be said, and it was
+        // in a snapshot.
+        return restored.Held(generation) != nullptr || generation > restored.newest()->generation();
+      });
   if (!tables.ok()) return tables.status();
   tables_ = *std::move(tables);
   // A snapshot that was announced, or nearly, may be lost; the one before it is as it was.
@@ -309,6 +315,7 @@ absl::Status SnapshotKeeper::EndCarried(const std::vector<v1::ShardInfo>& taken)
       continue;
     }
     for (KeptTables::Change& change : tables_->EndedBy(shard.generation(), *pairs)) {
+      change.record.set_ended_by(shard.shard_id());
       SetTimestamp(options_.clock(), change.record.mutable_time());
       ended.push_back(std::move(change));
     }
