@@ -272,8 +272,8 @@ ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
 LIMITS = {
     "time": (ENDLESS + "SELECT count(*) FROM n", "DEADLINE_EXCEEDED", "10s"),
     "rows": (ENDLESS + "SELECT i FROM n", "RESOURCE_EXHAUSTED", "200,?000"),
-    "memory": (ENDLESS + "SELECT group_concat(hex(zeroblob(100000))) FROM (SELECT i FROM n "
-               "LIMIT 100000)", "RESOURCE_EXHAUSTED", "memory|MiB|large|big"),
+    "memory": ("SELECT " + ", ".join(["randomblob(15000000)"] * 5), "RESOURCE_EXHAUSTED",
+               "memory"),
     "memory for sorting": (ENDLESS + "SELECT x FROM (SELECT hex(randomblob(50000)) AS x FROM n "
                            "LIMIT 5000) ORDER BY x", "RESOURCE_EXHAUSTED", "memory|MiB"),
 }
