@@ -29,6 +29,21 @@ std::string RandomId() {
 
 absl::Status Stopping() { return absl::UnavailableError("ingest is stopping"); }
 
+// An error of the store's that leaves open whether it has taken a put.
+bool IsUnknown(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kUnknown:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Collector>> Collector::Create(const Options& options, Clock& clock,
@@ -312,8 +327,15 @@ absl::StatusOr<Collector::Way> Collector::FindWay(const v1::PublishRequest& publ
   }
   if (publish.update() && publish.persist()) return Way::kStore;
   if (mark->second.persisted) return publish.update() ? Way::kStoreThenDrop : Way::kDuplicate;
+  if (mark->second.puts > 0) {
+    return absl::UnavailableError(absl::StrCat("table '", publish.table().name(),
+                                               "' is being handed to the store; try again"));
+  }
+  if (publish.persist()) return Way::kStore;
   return absl::UnavailableError(
-      absl::StrCat("table '", publish.table().name(), "' is being handed to the store; try again"));
+      absl::StrCat("table '", publish.table().name(),
+                   "': this identity has published it with 'persist' in this generation, and the "
+                   "store may have it; try again with 'persist', or in the next generation"));
 }
 
 void Collector::ApplyToShard(PublishItem& item, absl::Time now) {
@@ -373,7 +395,10 @@ void Collector::Settle(std::vector<Settled> all,
       if (mark != marks_.end()) {
         --mark->second.puts;
         if (answer.status.ok()) mark->second.persisted = true;
-        if (mark->second.puts == 0 && !mark->second.persisted) marks_.erase(mark);
+        if (IsUnknown(answer.status.code())) mark->second.perhaps = true;
+        if (mark->second.puts == 0 && !mark->second.persisted && !mark->second.perhaps) {
+          marks_.erase(mark);
+        }
       }
     }
     if (answer.status.ok()) {

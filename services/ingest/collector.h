@@ -78,9 +78,12 @@ class PublishBatch {
 //   published without persist        | duplicate   | FAILED_PRECONDITION  | dupl.   | shard
 //   persisted                        | duplicate   | store                | dupl.   | store, drop
 //   a first persist on its way       | UNAVAILABLE | store, behind it     | UNAV.   | UNAVAILABLE
+//   perhaps persisted                | store       | store                | UNAV.   | UNAVAILABLE
 //
-// "Store, drop": what is carried is changed and then carried no longer. A put that fails leaves
-// the pair as if it had not been published.
+// "Store, drop": what is carried is changed and then carried no longer. A put that the store
+// refuses leaves the pair as if it had not been published. One whose outcome is not known, since
+// the store died or did not answer in time, leaves it perhaps persisted: what were published to
+// the shard would be acknowledged, and hidden by what the store may have.
 //
 // All functions may be called from any thread.
 class Collector {
@@ -184,6 +187,8 @@ class Collector {
   // Who has persisted a table in the running generation.
   struct Mark {
     bool persisted = false;
+    // A put has ended without telling whether the store has it.
+    bool perhaps = false;
     // Puts on their way.
     int64_t puts = 0;
   };

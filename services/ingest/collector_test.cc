@@ -528,29 +528,66 @@ TEST_F(CollectorTest, WhileAPersistIsUnderWayOnlyUpdatesOfItGoBehindIt) {
   EXPECT_TRUE(answers_.Await(6)[5].status.ok());
 }
 
-TEST_F(CollectorTest, APersistThatFailsIsAsIfItHadNotBeen) {
+TEST_F(CollectorTest, APersistThatIsRefusedIsAsIfItHadNotBeen) {
+  Open();
+  ASSERT_TRUE(Submit({Persist(OneRow("h1", "t", 1)), Update(Persist(OneRow("h2", "t", 1)))}).ok());
+  AwaitForwarded(2);
+  Settle(0, {.status = absl::InvalidArgumentError("wrong")});
+  Settle(1, {.status = absl::ResourceExhaustedError("full")});
+  const auto answers = answers_.Await(2);
+  EXPECT_EQ(answers[0].status, absl::InvalidArgumentError("wrong"));
+  EXPECT_EQ(answers[0].generation, 0);
+  EXPECT_EQ(answers[1].status, absl::ResourceExhaustedError("full"));
+  answered_ = 2;
+  kept_ = 2;
+  // Tried again it counts, as does another way of publishing.
+  EXPECT_FALSE(Kept(Persist(OneRow("h1", "t", 1))).duplicate);
+  EXPECT_FALSE(Answered(OneRow("h2", "t", 1)).duplicate);
+}
+
+TEST_F(CollectorTest, APersistOfUnknownOutcomeIsTriedAgainButNotPublishedOtherwise) {
   Open();
   ASSERT_TRUE(Submit({Persist(OneRow("h1", "t", 1)), Update(Persist(OneRow("h2", "t", 1)))}).ok());
   AwaitForwarded(2);
   Settle(0, {.status = absl::UnavailableError("away")});
-  Settle(1, {.status = absl::ResourceExhaustedError("full")});
-  auto answers = answers_.Await(2);
-  EXPECT_EQ(answers[0].status, absl::UnavailableError("away"));
-  EXPECT_EQ(answers[0].generation, 0);
-  EXPECT_EQ(answers[1].status, absl::ResourceExhaustedError("full"));
-  // Tried again it counts, as does another way of publishing.
+  Settle(1, {.status = absl::InternalError("the disk")});
+  EXPECT_EQ(answers_.Await(2)[0].status, absl::UnavailableError("away"));
+  answered_ = 2;
+  // The store may have them, and would hide what is acknowledged now.
+  for (const char* identity : {"h1", "h2"}) {
+    const PublishItem plain = Answered(OneRow(identity, "t", 2));
+    EXPECT_EQ(plain.status.code(), absl::StatusCode::kUnavailable);
+    EXPECT_THAT(std::string(plain.status.message()), HasSubstr("the store may have it"));
+    EXPECT_EQ(Refusal(Update(OneRow(identity, "t", 2))), absl::StatusCode::kUnavailable);
+  }
+  // Tried again, the store tells whether it has.
   ASSERT_TRUE(Submit({Persist(OneRow("h1", "t", 1))}).ok());
   AwaitForwarded(3);
-  // The store may have done it the first time.
+  EXPECT_EQ(Refusal(Persist(OneRow("h1", "t", 1))), absl::StatusCode::kUnavailable);
   Settle(2, {.generation = 1'000'000'020, .duplicate = true});
-  answers = answers_.Await(3);
-  EXPECT_TRUE(answers[2].status.ok());
-  EXPECT_TRUE(answers[2].duplicate);
-  answered_ = 3;
+  const PublishItem again = answers_.Await(answered_ + 1)[answered_];
+  ++answered_;
+  EXPECT_TRUE(again.status.ok());
+  EXPECT_TRUE(again.duplicate);
   EXPECT_TRUE(Answered(OneRow("h1", "t", 1)).duplicate);
-  EXPECT_FALSE(Answered(OneRow("h2", "t", 1)).duplicate);
+  kept_ = 3;
+  EXPECT_FALSE(Kept(Update(Persist(OneRow("h2", "t", 1)))).duplicate);
   EXPECT_EQ(metrics_.duplicates.Value(), 2);
   EXPECT_EQ(metrics_.stored.Value(), 1);
+  // A second put that fails does not tell more than the first.
+  ASSERT_TRUE(Submit({Persist(OneRow("h3", "t", 1))}).ok());
+  AwaitForwarded(5);
+  Settle(4, {.status = absl::UnavailableError("away")});
+  answers_.Await(++answered_);
+  ASSERT_TRUE(Submit({Persist(OneRow("h3", "t", 1))}).ok());
+  AwaitForwarded(6);
+  Settle(5, {.status = absl::ResourceExhaustedError("full")});
+  answers_.Await(++answered_);
+  EXPECT_EQ(Refusal(OneRow("h3", "t", 1)), absl::StatusCode::kUnavailable);
+  // The next generation is another one.
+  clock_.Advance(absl::Seconds(30));
+  AwaitSealed(1);
+  EXPECT_FALSE(Answered(OneRow("h3", "t", 1)).duplicate);
 }
 
 TEST_F(CollectorTest, AGenerationEndsWhileAPersistIsUnderWay) {

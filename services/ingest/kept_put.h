@@ -22,7 +22,8 @@ struct KeptPut {
 
 // What became of it.
 struct KeptAnswer {
-  // UNAVAILABLE where the store is away, else the store's own error.
+  // UNAVAILABLE where the store is away, which does not tell whether it has taken the put; else
+  // the store's own error.
   absl::Status status;
   // As in PublishResponse.
   int64_t generation = 0;

@@ -161,9 +161,11 @@ void AppendCondition(const v1::Table& table, const std::vector<Key>& keys, size_
     fmt::format_to(std::back_inserter(sql), "{} IS ",
                    QuoteName(table.columns(key.published).name()));
     if (key.is_real) {
-      // An integer is stored there as a real, which is not always equal to it.
+      // An integer is stored there as a real, which is not always equal to it, and so is a text
+      // that reads as one. A text that reads as no number is greater than all numbers.
       fmt::format_to(std::back_inserter(sql),
-                     "CASE WHEN typeof(?{0}) = 'integer' THEN CAST(?{0} AS REAL) ELSE ?{0} END",
+                     "CASE WHEN ?{0} <= CAST(9e999 AS REAL) THEN "
+                     "CAST(CAST(?{0} AS NUMERIC) AS REAL) ELSE ?{0} END",
                      parameter);
     } else {
       fmt::format_to(std::back_inserter(sql), "?{}", parameter);
