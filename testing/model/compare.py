@@ -1,7 +1,9 @@
 """Compares what a table may be with what was seen of it: in the manifest, and by queries.
 
 An identity's rows of a table count once: those in the first shard that has them, unless the
-table was updated in either shard. A static table is there unless another table hides it.
+table was updated in either shard. What is carried from before the generation is hidden by what
+its identity published in it, though the shard with that came late. A static table is there
+unless another table hides it.
 """
 
 import collections
@@ -63,16 +65,18 @@ def manifest_differs(manifest, candidate, collected_only=False):
 def snapshot_differs(manifest, snapshot, candidate):
     """Why it is not what queries answered; empty when it is."""
     state = candidate.state
-    parts = []  # (rows, identities, updated) by shard
+    parts = []  # (rows, identities, those carried from before, updated) by shard
     columns = {}
     for shard in manifest.shards:
         if shard.kind == "PERSISTENT" and state.carried:
             rows = [(identity, row) for identity, table in state.carried for row in table.rows]
-            parts.append((rows, {identity for identity, _ in state.carried},
+            before = {identity for identity, table in state.carried
+                      if table.generation < manifest.generation}
+            parts.append((rows, {identity for identity, _ in state.carried}, before,
                           shard.tables[candidate.name].updated))
         elif shard.kind == "COLLECTED" and shard.shard_id in candidate.collected:
             made = candidate.collected[shard.shard_id]
-            parts.append((made.rows, made.identities, made.updated))
+            parts.append((made.rows, made.identities, set(), made.updated))
             for name, type_ in made.columns:
                 columns.setdefault(name, type_)
     table = snapshot.tables.get(candidate.name)
@@ -115,12 +119,14 @@ def _rows(table):
 
 def _visible(parts, counts_again):
     rows = collections.Counter()
-    updated_anywhere = any(updated for _, _, updated in parts)
-    for place, (part, identities, updated) in enumerate(parts):
+    updated_anywhere = any(updated for _, _, _, updated in parts)
+    for place, (part, identities, before, updated) in enumerate(parts):
         hidden = {identity for identity in identities
-                  if any(identity in earlier and not counts_again(
+                  if any(identity in earlier - earlier_before and not counts_again(
                       earlier_updated, updated, updated_anywhere)
-                         for _, earlier, earlier_updated in parts[:place])}
+                         for _, earlier, earlier_before, earlier_updated in parts[:place])}
+        hidden |= {identity for identity in before
+                   if any(identity in later for _, later, _, _ in parts[place + 1:])}
         rows.update(row for identity, row in part if identity not in hidden)
     return rows
 

@@ -289,6 +289,20 @@ def test_carrying_that_does_not_end_is_seen(run):
     assert run.mismatches()
 
 
+@pytest.mark.parametrize("seen, right", [([(2, "y"), (5, "b")], True),
+                                         ([(1, "x"), (5, "b")], False),
+                                         ([(1, "x"), (2, "y"), (5, "b")], False)])
+def test_a_late_shard_hides_what_its_snapshot_carries_still(run, seen, right):
+    run.publish("a", PERSIST, [(1, "x")])
+    run.publish("b", PERSIST, [(5, "b")])
+    run.snapshot(FIRST, carried=[(1, "x"), (5, "b")])
+    run.at(FIRST + 1)
+    run.publish("a", PLAIN, [(2, "y")])
+    run.snapshot(FIRST + 1, carried=[(1, "x"), (5, "b")], missing=True)
+    run.snapshot(FIRST + 1, [(2, "y")], carried=[(1, "x"), (5, "b")], revision=2, seen=seen)
+    assert (run.mismatches() == []) == right
+
+
 def test_carrying_that_comes_back_is_seen(run):
     run.publish("a", PERSIST, [(1, "x")])
     run.snapshot(FIRST, carried=[(1, "x")])
