@@ -85,8 +85,9 @@ int64_t Snapshot::size_bytes() const {
 absl::StatusOr<std::unique_ptr<Sandbox>> Snapshot::Open() const {
   absl::StatusOr<sqlite::Database> database = sqlite::Database::OpenInMemory();
   if (!database.ok()) return database.status();
-  // Sorting and grouping spill into memory, which the query's budget bounds, not to disk.
-  if (absl::Status status = database->Execute("PRAGMA temp_store = MEMORY"); !status.ok()) {
+  // Sorting and grouping spill into scratch files: into memory, which the query's budget bounds,
+  // but in pieces, between which the query can be stopped.
+  if (absl::Status status = database->Execute("PRAGMA temp_store = FILE"); !status.ok()) {
     return status;
   }
   if (absl::Status status = database->ReadFrom("main", main_.view()); !status.ok()) return status;

@@ -8,6 +8,7 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <grpcpp/support/channel_arguments.h>
+#include <malloc.h>
 #include <poll.h>
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
@@ -70,6 +71,15 @@ void PrintLine(std::string_view text) {
     if (written <= 0) return;
     rest.remove_prefix(static_cast<size_t>(written));
   }
+}
+
+// Shards, images and messages come and go by the generation, on whichever thread. So threads
+// share a few arenas, and what is large always goes back to the system: by default glibc learns
+// from the first of such blocks to keep them all, each arena its own.
+void SetUpMemory() {
+  mallopt(M_ARENA_MAX, static_cast<int>(std::max(2U, std::thread::hardware_concurrency())));
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  mallopt(M_TRIM_THRESHOLD, 4 << 20);
 }
 
 std::string_view SignalName(int signal) { return signal == SIGINT ? "SIGINT" : "SIGTERM"; }
@@ -387,6 +397,7 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Create(const ProcessOptions& o
   }
   static std::once_flag once;
   std::call_once(once, [] {
+    SetUpMemory();
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "services/sqlite/memory_budget.h"
+#include "services/sqlite/scratch_files.h"
 
 namespace qasino::sqlite {
 namespace {
@@ -47,10 +48,10 @@ absl::StatusCode CodeOf(int result) {
   }
 }
 
-absl::StatusOr<sqlite3*> Open(const char* path, int flags) {
+absl::StatusOr<sqlite3*> Open(const char* path, int flags, const char* vfs) {
   ConfigureSqlite();
   sqlite3* database = nullptr;
-  const int code = sqlite3_open_v2(path, &database, flags | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code = sqlite3_open_v2(path, &database, flags | SQLITE_OPEN_NOMUTEX, vfs);
   if (code != SQLITE_OK) {
     absl::Status status = ToStatus(code, database, fmt::format("cannot open {}", path));
     sqlite3_close_v2(database);
@@ -123,13 +124,14 @@ std::string_view Statement::Text(int column) const {
 
 absl::StatusOr<Database> Database::OpenInMemory() {
   absl::StatusOr<sqlite3*> database =
-      Open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY);
+      Open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY,
+           ScratchFiles());
   if (!database.ok()) return database.status();
   return Database(*database);
 }
 
 absl::StatusOr<Database> Database::OpenFile(const std::string& path) {
-  absl::StatusOr<sqlite3*> database = Open(path.c_str(), SQLITE_OPEN_READONLY);
+  absl::StatusOr<sqlite3*> database = Open(path.c_str(), SQLITE_OPEN_READONLY, nullptr);
   if (!database.ok()) return database.status();
   return Database(*database);
 }

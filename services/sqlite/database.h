@@ -95,7 +95,7 @@ class Database {
  public:
   Database() = default;
 
-  // A new, empty database in memory.
+  // A new, empty database in memory, as are its temporary files: see ScratchFiles.
   static absl::StatusOr<Database> OpenInMemory();
 
   // A database file, read-only.

@@ -27,7 +27,7 @@ TEST(MemoryBudget, RefusesWhatIsOverIt) {
 
 TEST(MemoryBudget, BoundsASort) {
   Database database = *Database::OpenInMemory();
-  ASSERT_TRUE(database.Execute("PRAGMA temp_store = MEMORY").ok());
+  ASSERT_TRUE(database.Execute("PRAGMA temp_store = FILE").ok());
   MemoryBudget budget(8 << 20);
   MemoryBudget::Scope counted(budget);
   Statement sort = *database.Prepare(
