@@ -68,7 +68,7 @@ struct Flags {
   bool update = false;
   std::string drop_static;
   std::string drop_persistent;
-  std::string store = "127.0.0.1:15603";
+  std::string store;
 };
 
 int Complain(ExitCode code, std::string_view message) {
@@ -278,9 +278,9 @@ int Main(int argc, char** argv) {
       app.add_option("--drop-persistent", flags.drop_persistent,
                      "Carry the table of this name for --identity no longer")
           ->group("Dropping");
-  app.add_option("--store", flags.store, "Where qasino-store runs: host:port of its gRPC port")
+  app.add_option("--store", flags.store,
+                 "Where qasino-store runs: host:port of its gRPC port; else port 15603 of --host")
       ->envname("QASINO_PUBLISH_STORE")
-      ->capture_default_str()
       ->group("Dropping");
   client::ConnectFlags connect_flags(&app, kDefaultPort, absl::Seconds(30), "QASINO_PUBLISH",
                                      "qasino-ingest");
@@ -300,6 +300,10 @@ int Main(int argc, char** argv) {
     if (option->count() > 0) {
       return Complain(kOwnFault, option->get_name() + " is for publishing, not for dropping");
     }
+  }
+  if (flags.store.empty()) {
+    // The target has a port.
+    flags.store = absl::StrCat(connect->target.substr(0, connect->target.rfind(':')), ":15603");
   }
   connect->target = flags.store;
   return Drop(flags, *connect);

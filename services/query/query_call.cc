@@ -27,6 +27,11 @@ std::string Shortened(std::string_view message) {
   return fmt::format("{} ...", message.substr(0, end));
 }
 
+absl::Status TooManyWait() {
+  return absl::ResourceExhaustedError(
+      "too many queries wait to run (--max-queries, --query-threads); try again");
+}
+
 }  // namespace
 
 QueryCall::QueryCall(grpc::CallbackServerContext* context, Environment environment)
@@ -75,7 +80,7 @@ bool QueryCall::EndFind() {
 
 void QueryCall::Begin() {
   if (environment_.run([this] { Work(); })) return;
-  Refuse(absl::ResourceExhaustedError("too many queries wait for a thread (--query-threads)"));
+  Refuse(TooManyWait());
 }
 
 void QueryCall::Refuse(absl::Status status) {
@@ -209,7 +214,7 @@ void QueryCall::OnWriteDone(bool ok) {
   Do(step, std::move(end));
   // The call cannot end while it is marked as being worked on.
   if (resume && !environment_.run([this] { Work(); })) {
-    Refuse(absl::ResourceExhaustedError("too many queries wait for a thread (--query-threads)"));
+    Refuse(TooManyWait());
   }
 }
 
