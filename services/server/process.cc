@@ -49,6 +49,7 @@ namespace qasino::server {
 namespace {
 
 constexpr char kPart[] = "process";
+constexpr absl::Duration kTrimInterval = absl::Seconds(10);
 constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
 // A drained part has ended its own calls; what is left are watchers of health and
 // callers of reflection, and answers on their way.
@@ -113,8 +114,8 @@ class EndWaiter {
     [[maybe_unused]] const ssize_t written = write(event_.get(), &one, sizeof(one));
   }
 
-  // The signal that came, or 0 after Wake (which is used up) or at the deadline.
-  int Wait(absl::Time deadline) {
+  // The signal that came, 0 after Wake (which is used up), or nothing at the deadline.
+  std::optional<int> Wait(absl::Time deadline) {
     while (true) {
       pollfd files[] = {{signals_.get(), POLLIN, 0}, {event_.get(), POLLIN, 0}};
       int timeout = -1;
@@ -125,7 +126,7 @@ class EndWaiter {
       }
       const int ready = poll(files, 2, timeout);
       if (ready == 0) {
-        if (absl::Now() >= deadline) return 0;
+        if (absl::Now() >= deadline) return std::nullopt;
         continue;
       }
       signalfd_siginfo info;
@@ -310,7 +311,7 @@ class LastResort {
   void Watch(absl::Time deadline) {
     // Each RequestShutdown wakes the waiter too.
     while (!done_.HasBeenNotified()) {
-      const int signal = waiter_->Wait(deadline);
+      const int signal = waiter_->Wait(deadline).value_or(0);
       if (signal != 0) {
         log::Warn(kPart, "second signal: ending at once", {{"signal", SignalName(signal)}});
         std::_Exit(128 + signal);
@@ -499,11 +500,16 @@ std::shared_ptr<grpc::Channel> Process::InProcessChannel(Part& part) {
 
 int Process::Run() {
   state_->watch->Announce();
-  const int signal = state_->end.Wait(absl::InfiniteFuture());
+  std::optional<int> signal;
+  while (!signal.has_value()) {
+    signal = state_->end.Wait(absl::Now() + kTrimInterval);
+    // What small blocks leave free between them goes back to the system as well.
+    malloc_trim(0);
+  }
   const absl::Duration grace = state_->options.shutdown_grace;
   const absl::Time deadline = absl::Now() + grace;
   log::Info(kPart, "stopping",
-            {{"by", signal == 0 ? "request" : SignalName(signal)}, {"grace_seconds", grace}});
+            {{"by", *signal == 0 ? "request" : SignalName(*signal)}, {"grace_seconds", grace}});
   {
     LastResort last_resort(&state_->end, deadline + kTimeAfterGrace);
     state_->Close(deadline);

@@ -374,6 +374,16 @@ def test_what_is_put_after_a_shard_came_is_not_ended_by_it(run):
     assert run.mismatches() == []
 
 
+def test_an_update_after_a_restart_is_forwarded_when_persist_was_tried_again(run):
+    run.publish("a", PERSIST, [(1, "x")])
+    run.kill(FIRST + 0.5)
+    run.publish("a", PERSIST, [(5, "z")], duplicate=True)
+    run.publish("a", UPDATE, [(1, "y")], keys=["k"])
+    run.snapshot(FIRST, carried=[(1, "y")])
+    run.snapshot(FIRST + 1)
+    assert run.mismatches() == []
+
+
 def test_a_drop_ends_it_in_the_newest_snapshot_or_the_one_being_made(run):
     run.publish("a", PERSIST, [(1, "x")])
     run.snapshot(FIRST, carried=[(1, "x")])

@@ -74,8 +74,12 @@ class TableModel:
         self._kept = False  # The store makes some of it.
         self._made = {}  # What rules.collect() gave.
         for attempt in recording.attempts:
-            if attempt.event.table.lower() == name and attempt.effect != NONE:
+            if attempt.event.table.lower() != name:
+                continue
+            if attempt.effect != NONE:
                 self._add(attempt)
+            elif attempt.duplicate and attempt.event.sort in _FOR_GOOD:
+                self._of_identity[attempt.event.identity].append(attempt)
         self.mismatches = []
         self.most_states = 1
 
@@ -204,7 +208,12 @@ class TableModel:
             if earlier.answered < attempt.sent - NEAR_SECONDS:
                 break
             if (earlier.index >= attempt.index or earlier.instance != attempt.instance
-                    or earlier.event.sort not in _FOR_GOOD or earlier.effect != APPLIED):
+                    or earlier.event.sort not in _FOR_GOOD or earlier.effect == MAYBE):
+                continue
+            if earlier.effect == NONE:
+                # A duplicate of what it published before: with `persist`, through a process
+                # that is gone, or without.
+                possible |= attempt.effect == MAYBE or attempt.generation == earlier.generation
                 continue
             if earlier.generation == attempt.generation == int(earlier.sent - TICK_SECONDS):
                 return True
