@@ -123,9 +123,8 @@ std::string_view Statement::Text(int column) const {
 }
 
 absl::StatusOr<Database> Database::OpenInMemory() {
-  absl::StatusOr<sqlite3*> database =
-      Open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY,
-           ScratchFiles());
+  absl::StatusOr<sqlite3*> database = Open(
+      ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY, ScratchFiles());
   if (!database.ok()) return database.status();
   return Database(*database);
 }

@@ -164,11 +164,22 @@ TEST_F(WriteRowsTest, AnIntegerThatNoRealIsEqualToIsFoundInARealColumn) {
 
 TEST_F(WriteRowsTest, ATextThatReadsAsANumberIsFoundInARealColumn) {
   Run("CREATE TABLE t (r REAL, n INTEGER)");
-  const std::vector<std::string> texts = {
-      "9223372036854775807", "9223372036854775297", "9223372036854775808", "-9223372036854775808",
-      "9007199254740993",    "0.1",                 " 12 ",                "1e3",
-      "0x1",                 "12abc",               "",                    "nan",
-      "inf",                 "9e999",               "-9e999",              "1e-400"};
+  const std::vector<std::string> texts = {"9223372036854775807",
+                                          "9223372036854775297",
+                                          "9223372036854775808",
+                                          "-9223372036854775808",
+                                          "9007199254740993",
+                                          "0.1",
+                                          " 12 ",
+                                          "1e3",
+                                          "0x1",
+                                          "12abc",
+                                          "",
+                                          "nan",
+                                          "inf",
+                                          "9e999",
+                                          "-9e999",
+                                          "1e-400"};
   v1::Table table;
   v1::Column& r = AddColumn(table, "r", v1::TEXT);
   for (const std::string& text : texts) r.add_texts(text);
