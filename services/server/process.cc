@@ -74,11 +74,10 @@ void PrintLine(std::string_view text) {
   }
 }
 
-// Shards, images and messages come and go by the generation, on whichever thread. So threads
-// share a few arenas, and what is large always goes back to the system: by default glibc learns
-// from the first of such blocks to keep them all, each arena its own.
+// Shards, images and messages come and go by the generation, and what is large always goes back
+// to the system: by default glibc learns from the first of such blocks to keep them all. Arenas
+// are as many as by default, since a thread of low priority may hold the lock of one for long.
 void SetUpMemory() {
-  mallopt(M_ARENA_MAX, static_cast<int>(std::max(2U, std::thread::hardware_concurrency())));
   mallopt(M_MMAP_THRESHOLD, 1 << 20);
   mallopt(M_TRIM_THRESHOLD, 4 << 20);
 }
