@@ -43,7 +43,8 @@ const std::vector<InternalTableSchema>& Internals() {
       {"qasino_server_sql_stats",
        {{"sql_received", v1::INTEGER},
         {"sql_completed", v1::INTEGER},
-        {"sql_errors", v1::INTEGER}}},
+        {"sql_errors", v1::INTEGER},
+        {"sql_from_cache", v1::INTEGER}}},
       {"qasino_server_update_stats",
        {{"updates_received", v1::INTEGER},
         {"updates_completed", v1::INTEGER},
@@ -368,12 +369,12 @@ class Builder {
     }
     return database_.Execute(
         fmt::format("INSERT INTO main.qasino_server_info VALUES ({}, {}, {});"
-                    "INSERT INTO main.qasino_server_sql_stats VALUES ({}, {}, {});"
+                    "INSERT INTO main.qasino_server_sql_stats VALUES ({}, {}, {}, {});"
                     "INSERT INTO main.qasino_server_update_stats VALUES ({}, {}, {}, {}, {});",
                     manifest_.generation(), manifest_.duration().seconds(), manifest_.generation(),
                     facts_.sql_received, facts_.sql_completed, facts_.sql_errors,
-                    sum.updates_received(), sum.updates_completed(), sum.update_errors(),
-                    sum.inserts_received(), sum.inserts_completed()));
+                    facts_.sql_from_cache, sum.updates_received(), sum.updates_completed(),
+                    sum.update_errors(), sum.inserts_received(), sum.inserts_completed()));
   }
 
   absl::Status FillViews() {

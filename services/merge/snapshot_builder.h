@@ -40,6 +40,8 @@ struct ServerFacts {
   int64_t sql_received = 0;
   int64_t sql_completed = 0;
   int64_t sql_errors = 0;
+  // Of the completed ones: without being run for it.
+  int64_t sql_from_cache = 0;
   // Sorted by name.
   std::vector<ViewFact> views;
   // The generations that the store holds, newest first.

@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "services/query/row_batch.h"
 #include "services/query/show.h"
+#include "services/sqlite/scratch_files.h"
 
 namespace qasino::query {
 namespace {
@@ -70,10 +71,12 @@ absl::StatusOr<std::unique_ptr<Cursor>> Cursor::Open(Snapshot::Connection connec
   std::unique_ptr<Cursor> cursor(
       new Cursor(std::move(connection), std::move(options), cancellation));
   QueryGuard::Scope running(cursor->guard_);
+  const uint64_t clock_reads = sqlite::ClockReads();
   absl::Status status = cursor->guard_.Check();
   if (status.ok()) status = cursor->Prepare(request);
   if (status.ok()) status = cursor->Bind(request);
   if (!status.ok()) return cursor->guard_.Explain(status);
+  cursor->clock_read_ = sqlite::ClockReads() != clock_reads;
   return cursor;
 }
 
@@ -142,8 +145,10 @@ absl::Status Cursor::Next(v1::QueryResponse& response) {
     FillHeader(*response.mutable_header());
     header_given_ = true;
   }
+  const uint64_t clock_reads = sqlite::ClockReads();
   absl::Status status = guard_.Check();
   if (status.ok()) status = FillRows(response);
+  clock_read_ = clock_read_ || sqlite::ClockReads() != clock_reads;
   if (!status.ok()) return guard_.Explain(status);
   return absl::OkStatus();
 }

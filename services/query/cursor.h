@@ -55,6 +55,11 @@ class Cursor {
   // may still be sent.
   absl::Status Next(v1::QueryResponse& response);
 
+  // Whether the answer so far depends on the snapshot, the statement and its parameters alone, so
+  // that the same request would be answered so again. Known for its functions and tables when it
+  // is opened; the time may be asked for at any row.
+  bool repeatable() const { return !clock_read_ && connection_.sandbox().repeatable(); }
+
   // The summary has been given out.
   bool done() const { return done_; }
   uint64_t rows() const { return rows_; }
@@ -81,6 +86,7 @@ class Cursor {
   uint64_t rows_ = 0;
   bool header_given_ = false;
   bool done_ = false;
+  bool clock_read_ = false;
 };
 
 }  // namespace qasino::query

@@ -36,6 +36,9 @@ void AddFlags(server::CommandLine& line, QueryOptions& options) {
                   "thread of low priority besides");
   line.AddBytes("--max-snapshot-size", &options.max_snapshot_bytes, 1 << 20, int64_t{1} << 46,
                 "A larger snapshot is not loaded; also what all snapshots in memory may take");
+  line.AddBytes("--result-cache-size", &options.result_cache_bytes, 0, int64_t{1} << 40,
+                "What answers that are kept for the next who asks the same may take, each at most "
+                "an eighth of it; 0: none are kept");
   line.AddString("--views-file", &options.views_file,
                  "YAML list of viewname and view (a CREATE VIEW statement), read again when it "
                  "changes; none: no views");

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 #include <grpcpp/impl/codegen/proto_utils.h>
-#include <grpcpp/support/proto_buffer_reader.h>
 
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +18,10 @@ constexpr size_t kMostWaiting = 2;
 // take 8 KiB of headers, where a byte may become three; past that they would report another
 // error.
 constexpr size_t kMostMessageBytes = 2000;
+
+std::string_view View(const grpc::Slice& slice) {
+  return {reinterpret_cast<const char*>(slice.begin()), slice.size()};
+}
 
 std::string Shortened(std::string_view message) {
   if (message.size() <= kMostMessageBytes) return std::string(message);
@@ -34,37 +38,59 @@ absl::Status TooManyWait() {
 
 }  // namespace
 
-QueryCall::QueryCall(grpc::CallbackServerContext* context, Environment environment)
-    : context_(context), environment_(std::move(environment)) {}
+QueryCall::QueryCall(grpc::CallbackServerContext* context, Host* host, CursorOptions limits)
+    : context_(context), host_(host), limits_(std::move(limits)) {}
 
-std::shared_ptr<QueryCall> QueryCall::Create(grpc::CallbackServerContext* context,
-                                             Environment environment) {
-  std::shared_ptr<QueryCall> call(new QueryCall(context, std::move(environment)));
+std::shared_ptr<QueryCall> QueryCall::Create(grpc::CallbackServerContext* context, Host* host,
+                                             CursorOptions limits) {
+  std::shared_ptr<QueryCall> call(new QueryCall(context, host, std::move(limits)));
   call->self_ = call;
   return call;
 }
 
 void QueryCall::Start(const grpc::ByteBuffer& request) {
-  grpc::ByteBuffer bytes(request);
-  grpc::ProtoBufferReader reader(&bytes);
-  if (!reader.status().ok() || !request_.ParseFromZeroCopyStream(&reader)) {
+  if (!request.TrySingleSlice(&request_bytes_).ok() &&
+      !request.DumpToSingleSlice(&request_bytes_).ok()) {
+    Refuse(absl::InternalError("the request cannot be read"));
+    return;
+  }
+  if (ResultCache* const cache = host_->Cache(); cache != nullptr) {
+    // Kept under the newest snapshot is only what is asked of that one, so that the request
+    // need not be understood first.
+    const absl::StatusOr<std::shared_ptr<const Snapshot>> newest = host_->Newest();
+    if (newest.ok()) {
+      if (auto answer = cache->Find((*newest)->id(), View(request_bytes_)); answer != nullptr) {
+        Send(std::move(answer), AnswerFrom::kCache);
+        return;
+      }
+    }
+  }
+  if (request_bytes_.size() > static_cast<size_t>(std::numeric_limits<int>::max()) ||
+      !request_.ParseFromArray(request_bytes_.begin(), static_cast<int>(request_bytes_.size()))) {
     Refuse(absl::InvalidArgumentError(
         "the message is not a QueryRequest (texts must be valid UTF-8)"));
     return;
   }
-  {
-    absl::MutexLock lock(&mutex_);
-    finding_ = true;
-  }
+  StartWait();
   const auto found =
       [self = shared_from_this()](absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot) {
         self->Found(std::move(snapshot));
       };
-  if (!environment_.find(request_, found) && EndFind()) Begin();
+  if (!host_->Find(request_, found) && EndWait()) Begin();
+}
+
+void QueryCall::StartWait() {
+  absl::MutexLock lock(&mutex_);
+  in_wait_ = true;
+}
+
+bool QueryCall::EndWait() {
+  absl::MutexLock lock(&mutex_);
+  return std::exchange(in_wait_, false);
 }
 
 void QueryCall::Found(absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot) {
-  if (!EndFind()) return;
+  if (!EndWait()) return;
   if (!snapshot.ok()) {
     Refuse(snapshot.status());
     return;
@@ -73,14 +99,69 @@ void QueryCall::Found(absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot) 
   Begin();
 }
 
-bool QueryCall::EndFind() {
-  absl::MutexLock lock(&mutex_);
-  return std::exchange(finding_, false);
+void QueryCall::Begin() {
+  if (snapshot_ == nullptr) {
+    absl::StatusOr<std::shared_ptr<const Snapshot>> newest = host_->Newest();
+    if (!newest.ok()) {
+      Refuse(newest.status());
+      return;
+    }
+    snapshot_ = *std::move(newest);
+  }
+  ResultCache* const cache = host_->Cache();
+  // A copy of the running generation is never asked twice.
+  if (cache == nullptr || request_.running()) {
+    Take({}, AnswerFrom::kRun);
+    return;
+  }
+  StartWait();
+  ResultCache::Advice advice = cache->Ask(snapshot_->id(), snapshot_, View(request_bytes_),
+                                          limits_.deadline, shared_from_this());
+  if (advice.flight == nullptr) {
+    if (EndWait()) Take(std::move(advice), AnswerFrom::kCache);
+    return;
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    if (in_wait_) {
+      flight_ = std::move(advice.flight);
+      return;
+    }
+  }
+  // It has been told meanwhile, or its client has gone away.
+  cache->Leave(advice.flight, this);
 }
 
-void QueryCall::Begin() {
-  if (environment_.run([this] { Work(); })) return;
+void QueryCall::Told(ResultCache::Advice advice) {
+  if (EndWait()) Take(std::move(advice), AnswerFrom::kOthersRun);
+}
+
+void QueryCall::Take(ResultCache::Advice advice, AnswerFrom from) {
+  if (advice.answer != nullptr) {
+    Send(std::move(advice.answer), from);
+    return;
+  }
+  recording_ = std::move(advice.recording);
+  if (host_->Run([this] { Work(); })) return;
+  recording_.reset();
   Refuse(TooManyWait());
+}
+
+void QueryCall::Send(std::shared_ptr<const ResultCache::Answer> answer, AnswerFrom from) {
+  snapshot_.reset();
+  Step step;
+  grpc::Status end;
+  {
+    absl::MutexLock lock(&mutex_);
+    working_ = false;
+    ended_ = true;
+    rows_ = answer->rows();
+    from_ = from;
+    answer_ = std::move(answer);
+    step = NextStep();
+    end = EndStatus();
+  }
+  Do(step, std::move(end));
 }
 
 void QueryCall::Refuse(absl::Status status) {
@@ -99,17 +180,37 @@ void QueryCall::Refuse(absl::Status status) {
 
 absl::Status QueryCall::Fill(v1::QueryResponse& response) {
   if (cursor_ == nullptr) {
-    absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot = std::move(snapshot_);
-    if (*snapshot == nullptr) snapshot = environment_.snapshot();
-    if (!snapshot.ok()) return snapshot.status();
-    absl::StatusOr<Snapshot::Connection> connection = (*snapshot)->Connect();
+    absl::StatusOr<Snapshot::Connection> connection = snapshot_->Connect();
+    snapshot_.reset();
     if (!connection.ok()) return connection.status();
     absl::StatusOr<std::unique_ptr<Cursor>> cursor =
-        Cursor::Open(*std::move(connection), request_, environment_.limits, &cancellation_);
+        Cursor::Open(*std::move(connection), request_, limits_, &cancellation_);
     if (!cursor.ok()) return cursor.status();
     cursor_ = *std::move(cursor);
+    // Those who wait need not wait for the first row.
+    if (recording_ != nullptr && !cursor_->repeatable()) {
+      recording_->GiveUp();
+      recording_.reset();
+    }
   }
   return cursor_->Next(response);
+}
+
+void QueryCall::Record(const absl::Status& status, const grpc::ByteBuffer& message,
+                       const v1::QuerySummary& summary) {
+  if (!status.ok()) {
+    recording_->Fail(status);
+  } else if (!cursor_->repeatable()) {
+    recording_->GiveUp();
+  } else if (std::shared_ptr<const void> room = recording_->Add(message); room != nullptr) {
+    const bool whole = cursor_->done();
+    if (whole) recording_->Complete(summary.rows(), summary.truncated());
+    absl::MutexLock lock(&mutex_);
+    room_ = std::move(room);
+    if (!whole) return;
+    from_ = AnswerFrom::kRunAndKept;
+  }
+  recording_.reset();
 }
 
 void QueryCall::Work() {
@@ -118,6 +219,8 @@ void QueryCall::Work() {
     absl::Status status = Fill(message_);
     bool last = !status.ok() || cursor_->done();
     const uint64_t rows = cursor_ == nullptr ? 0 : cursor_->rows();
+    const v1::QuerySummary summary = message_.summary();
+    message_.clear_summary();
     grpc::ByteBuffer bytes;
     const bool send = status.ok() || message_.has_batch();
     if (send) {
@@ -128,6 +231,12 @@ void QueryCall::Work() {
         status = absl::InternalError("the answer cannot be serialized: " + made.error_message());
         last = true;
       }
+    }
+    if (recording_ != nullptr) Record(status, bytes, summary);
+    if (last && status.ok()) {
+      std::vector<grpc::Slice> slices;
+      static_cast<void>(bytes.Dump(&slices));
+      bytes = WithSummary(slices, summary.rows(), summary.truncated());
     }
     // The statement lets go of its snapshot before the client hears of the end.
     if (last) cursor_.reset();
@@ -143,7 +252,7 @@ void QueryCall::Work() {
         end_ = status;
       }
       step = NextStep();
-      go_on = !last && waiting_.size() < kMostWaiting;
+      go_on = !last && (waiting_.size() < kMostWaiting || recording_ != nullptr);
       working_ = go_on;
       end = EndStatus();
     }
@@ -153,19 +262,45 @@ void QueryCall::Work() {
   }
 }
 
+grpc::ByteBuffer QueryCall::WithSummary(const std::vector<grpc::Slice>& message, uint64_t rows,
+                                        bool truncated) const {
+  v1::QueryResponse response;
+  v1::QuerySummary& summary = *response.mutable_summary();
+  summary.set_rows(rows);
+  summary.set_truncated(truncated);
+  const absl::Duration elapsed = absl::Now() - limits_.arrived;
+  summary.mutable_elapsed()->set_seconds(absl::ToInt64Seconds(elapsed));
+  summary.mutable_elapsed()->set_nanos(
+      static_cast<int32_t>(absl::ToInt64Nanoseconds(elapsed) % 1'000'000'000));
+  // A message is its fields one after the other.
+  std::vector<grpc::Slice> slices = message;
+  slices.emplace_back(response.SerializeAsString());
+  return grpc::ByteBuffer(slices.data(), slices.size());
+}
+
 QueryCall::Step QueryCall::NextStep() {
   if (finishing_ || writing_) return Step::kNothing;
-  if (!waiting_.empty()) {
-    outgoing_ = std::move(waiting_.front());
-    waiting_.pop_front();
+  if (HasMessage()) {
+    if (answer_ == nullptr) {
+      outgoing_ = std::move(waiting_.front());
+      waiting_.pop_front();
+    } else if (++sent_ < answer_->messages().size()) {
+      outgoing_ = answer_->messages()[sent_ - 1];
+    } else {
+      outgoing_ = WithSummary(answer_->last_message(), answer_->rows(), answer_->truncated());
+    }
     writing_ = true;
-    if (!ended_ || !waiting_.empty() || holds_ > 0) return Step::kWrite;
+    if (!ended_ || HasMessage() || holds_ > 0) return Step::kWrite;
     finishing_ = true;
     return Step::kWriteAndFinish;
   }
   if (!ended_ || holds_ > 0) return Step::kNothing;
   finishing_ = true;
   return Step::kFinish;
+}
+
+bool QueryCall::HasMessage() const {
+  return answer_ == nullptr ? !waiting_.empty() : sent_ < answer_->messages().size();
 }
 
 grpc::Status QueryCall::EndStatus() const {
@@ -193,6 +328,7 @@ void QueryCall::Do(Step step, grpc::Status status) {
 
 void QueryCall::OnWriteDone(bool ok) {
   bool resume = false;
+  std::shared_ptr<const void> room;
   Step step;
   grpc::Status end;
   {
@@ -203,28 +339,33 @@ void QueryCall::OnWriteDone(bool ok) {
       // The client is gone. A worker is stopped and ends by itself.
       cancellation_.Cancel();
       waiting_.clear();
-    }
-    if (!working_ && !ended_) {
-      working_ = true;
-      resume = true;
+      if (answer_ != nullptr && HasMessage()) {
+        sent_ = answer_->messages().size();
+        end_ = absl::CancelledError("the query was cancelled");
+      }
     }
     step = NextStep();
+    if (!working_ && waiting_.size() < kMostWaiting) {
+      room = std::move(room_);
+      resume = !ended_;
+      working_ = resume;
+    }
     end = EndStatus();
   }
   Do(step, std::move(end));
   // The call cannot end while it is marked as being worked on.
-  if (resume && !environment_.run([this] { Work(); })) {
+  if (resume && !host_->Run([this] { Work(); })) {
     Refuse(TooManyWait());
   }
 }
 
 bool QueryCall::IsStuck(absl::Time now) const {
   absl::MutexLock lock(&mutex_);
-  return writing_ && !working_ && !finishing_ && now > environment_.limits.deadline;
+  return writing_ && !working_ && !finishing_ && now > limits_.deadline;
 }
 
 void QueryCall::InterruptOverdue(absl::Time now) {
-  if (now > environment_.limits.deadline) cancellation_.Interrupt();
+  if (now > limits_.deadline) cancellation_.Interrupt();
 }
 
 void QueryCall::CancelFromOutside() {
@@ -246,15 +387,34 @@ void QueryCall::CancelFromOutside() {
   Do(step, std::move(end));
 }
 
-void QueryCall::EndOverdueFind(absl::Time now) {
-  if (now <= environment_.limits.deadline || !EndFind()) return;
+void QueryCall::EndOverdueWait(absl::Time now) {
+  if (now <= limits_.deadline) return;
+  std::shared_ptr<ResultCache::Flight> flight;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!std::exchange(in_wait_, false)) return;
+    flight = std::move(flight_);
+  }
+  if (flight == nullptr) {
+    Refuse(absl::DeadlineExceededError(
+        fmt::format("the snapshot was not there within {}", limits_.deadline_words)));
+    return;
+  }
+  host_->Cache()->Leave(flight, this);
   Refuse(absl::DeadlineExceededError(
-      fmt::format("the snapshot was not there within {}", environment_.limits.deadline_words)));
+      fmt::format("the query ran longer than {}", limits_.deadline_words)));
 }
 
 void QueryCall::OnCancel() {
   cancellation_.Cancel();
-  if (EndFind()) Refuse(absl::CancelledError("the query was cancelled"));
+  std::shared_ptr<ResultCache::Flight> flight;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!std::exchange(in_wait_, false)) return;
+    flight = std::move(flight_);
+  }
+  if (flight != nullptr) host_->Cache()->Leave(flight, this);
+  Refuse(absl::CancelledError("the query was cancelled"));
 }
 
 void QueryCall::OnDone() {
@@ -263,10 +423,11 @@ void QueryCall::OnDone() {
     absl::MutexLock lock(&mutex_);
     outcome.code = end_.code();
     outcome.rows = rows_;
+    outcome.from = from_;
   }
-  outcome.elapsed = absl::Now() - environment_.limits.arrived;
+  outcome.elapsed = absl::Now() - limits_.arrived;
   const std::shared_ptr<QueryCall> self = std::move(self_);
-  environment_.over(this, outcome);
+  host_->Over(this, outcome);
 }
 
 }  // namespace qasino::query

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <map>
 #include <thread>
 #include <utility>
@@ -20,6 +21,7 @@
 #include "absl/synchronization/mutex.h"
 #include "qasino/v1/query.grpc.pb.h"
 #include "services/query/query_call.h"
+#include "services/query/result_cache.h"
 #include "services/query/retained_snapshots.h"
 #include "services/query/running_snapshots.h"
 #include "services/query/snapshot_watcher.h"
@@ -109,7 +111,39 @@ class Metrics {
                             .Name("qasino_query_retained_snapshot_bytes")
                             .Help("Size of the snapshots of retained generations in memory.")
                             .Register(registry)
-                            .Add({})) {
+                            .Add({})),
+        answers_(prometheus::BuildCounter()
+                     .Name("qasino_query_answers_total")
+                     .Help("Queries ended, by where their answer came from: run (not kept for "
+                           "others, errors included), kept (run, and kept), cache, shared (waited "
+                           "for one that ran already).")
+                     .Register(registry)),
+        cache_bytes_(prometheus::BuildGauge()
+                         .Name("qasino_query_result_cache_bytes")
+                         .Help("What the result cache takes.")
+                         .Register(registry)
+                         .Add({})),
+        cache_answers_(prometheus::BuildGauge()
+                           .Name("qasino_query_result_cache_answers")
+                           .Help("Answers in the result cache.")
+                           .Register(registry)
+                           .Add({})),
+        cache_waiting_(prometheus::BuildGauge()
+                           .Name("qasino_query_result_cache_waiting")
+                           .Help("Queries that wait for one that runs already.")
+                           .Register(registry)
+                           .Add({})),
+        cache_evictions_(prometheus::BuildCounter()
+                             .Name("qasino_query_result_cache_evictions_total")
+                             .Help("Answers that made room for others in the result cache.")
+                             .Register(registry)
+                             .Add({})) {
+    for (const auto& [from, name] : {std::pair(AnswerFrom::kRun, "run"),
+                                     {AnswerFrom::kRunAndKept, "kept"},
+                                     {AnswerFrom::kCache, "cache"},
+                                     {AnswerFrom::kOthersRun, "shared"}}) {
+      by_source_[static_cast<int>(from)] = &answers_.Add({{"from", name}});
+    }
     // All from the start, so that a rate has a beginning.
     for (int code = 0; code <= 16; ++code) {
       const std::string name =
@@ -121,6 +155,7 @@ class Metrics {
   void Ended(const QueryOutcome& outcome) {
     const int code = static_cast<int>(outcome.code);
     by_code_[code >= 0 && code <= 16 ? code : 2]->Increment();
+    by_source_[static_cast<int>(outcome.from)]->Increment();
     rows_.Increment(static_cast<double>(outcome.rows));
     seconds_.Observe(absl::ToDoubleSeconds(outcome.elapsed));
   }
@@ -140,6 +175,14 @@ class Metrics {
     retained_bytes_.Set(static_cast<double>(bytes));
   }
   void LoadFailed() { failed_.Increment(); }
+  // One at a time.
+  void CacheChanged(const ResultCache::Sizes& sizes) {
+    cache_bytes_.Set(static_cast<double>(sizes.bytes));
+    cache_answers_.Set(static_cast<double>(sizes.answers));
+    cache_waiting_.Set(static_cast<double>(sizes.waiting));
+    cache_evictions_.Increment(static_cast<double>(sizes.evictions - evictions_));
+    evictions_ = sizes.evictions;
+  }
 
  private:
   prometheus::Family<prometheus::Counter>& queries_;
@@ -162,12 +205,20 @@ class Metrics {
   prometheus::Counter& running_failed_;
   prometheus::Gauge& retained_;
   prometheus::Gauge& retained_bytes_;
+  prometheus::Family<prometheus::Counter>& answers_;
+  prometheus::Gauge& cache_bytes_;
+  prometheus::Gauge& cache_answers_;
+  prometheus::Gauge& cache_waiting_;
+  prometheus::Counter& cache_evictions_;
+  int64_t evictions_ = 0;
   prometheus::Counter* by_code_[17];
+  prometheus::Counter* by_source_[4];
 };
 
 }  // namespace
 
-class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query::Service> {
+class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query::Service>,
+                         public QueryCall::Host {
  public:
   State(const QueryOptions& options, std::shared_ptr<grpc::Channel> store,
         prometheus::Registry& registry)
@@ -175,6 +226,8 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
         timeout_words_(fmt::format("{} (--query-timeout)", absl::FormatDuration(options.timeout))),
         metrics_(registry),
         memory_(options.max_total_query_memory),
+        cache_(options.result_cache_bytes == 0 ? nullptr
+                                               : std::make_unique<ResultCache>(CacheOptions())),
         pool_("query", static_cast<int>(options.threads), static_cast<size_t>(options.max_queries),
               {.most = static_cast<int>(std::min(options.max_queries, kMostLongQueries))}),
         views_({.path = options.views_file}),
@@ -201,29 +254,19 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
                                                     const grpc::ByteBuffer* request) override {
     const absl::Time arrived = absl::Now();
     received_.fetch_add(1, std::memory_order_relaxed);
-    QueryCall::Environment environment;
-    environment.limits.arrived = arrived;
-    environment.limits.deadline = arrived + options_.timeout;
-    environment.limits.deadline_words = timeout_words_;
+    CursorOptions limits;
+    limits.arrived = arrived;
+    limits.deadline = arrived + options_.timeout;
+    limits.deadline_words = timeout_words_;
     const absl::Time callers = absl::FromChrono(context->deadline());
-    if (callers < environment.limits.deadline) {
-      environment.limits.deadline = callers;
-      environment.limits.deadline_words = "the call's deadline";
+    if (callers < limits.deadline) {
+      limits.deadline = callers;
+      limits.deadline_words = "the call's deadline";
     }
-    environment.limits.max_rows = static_cast<uint64_t>(options_.max_rows);
-    environment.limits.memory_bytes = options_.max_query_memory;
-    environment.limits.memory_pool = &memory_;
-    environment.run = [this](std::function<void()> task) {
-      return pool_.Submit(std::move(task)).ok();
-    };
-    environment.snapshot = [this] { return Newest(); };
-    environment.find = [this](const v1::QueryRequest& asked, SnapshotFound found) {
-      return Find(asked, std::move(found));
-    };
-    environment.over = [this](QueryCall* call, const QueryOutcome& outcome) {
-      Over(call, outcome);
-    };
-    std::shared_ptr<QueryCall> call = QueryCall::Create(context, std::move(environment));
+    limits.max_rows = static_cast<uint64_t>(options_.max_rows);
+    limits.memory_bytes = options_.max_query_memory;
+    limits.memory_pool = &memory_;
+    std::shared_ptr<QueryCall> call = QueryCall::Create(context, this, std::move(limits));
     absl::Status admitted = Admit(call, static_cast<int64_t>(request->Length()));
     if (admitted.ok()) {
       call->Start(*request);
@@ -262,6 +305,11 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
   }
 
  private:
+  ResultCache::Options CacheOptions() {
+    return {.max_bytes = options_.result_cache_bytes,
+            .changed = [this](const ResultCache::Sizes& sizes) { metrics_.CacheChanged(sizes); }};
+  }
+
   SnapshotWatcher::Options WatcherOptions() {
     SnapshotWatcher::Options options;
     options.max_snapshot_bytes = options_.max_snapshot_bytes;
@@ -269,11 +317,13 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
       return ServerFacts{.identity = options_.identity,
                          .sql_received = received_.load(),
                          .sql_completed = completed_.load(),
-                         .sql_errors = errors_.load()};
+                         .sql_errors = errors_.load(),
+                         .sql_from_cache = from_cache_.load()};
     };
     options.views = [this] { return views_.views(); };
     options.loaded = [this](const Snapshot& snapshot, absl::Duration took) {
       metrics_.Loaded(snapshot, took);
+      if (cache_ != nullptr) cache_->NewestIs(snapshot.id());
     };
     options.failed = [this](const absl::Status&) { metrics_.LoadFailed(); };
     return options;
@@ -307,14 +357,18 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
     return newest == nullptr ? 0 : newest->size_bytes();
   }
 
-  absl::StatusOr<std::shared_ptr<const Snapshot>> Newest() const {
+  bool Run(std::function<void()> task) override { return pool_.Submit(std::move(task)).ok(); }
+
+  ResultCache* Cache() override { return cache_.get(); }
+
+  absl::StatusOr<std::shared_ptr<const Snapshot>> Newest() override {
     std::shared_ptr<const Snapshot> newest = watcher_.newest();
     if (newest != nullptr) return newest;
     return absl::UnavailableError(fmt::format("no snapshot has reached this server yet: {}",
                                               std::string(watcher_.connection().message())));
   }
 
-  bool Find(const v1::QueryRequest& request, SnapshotFound found) {
+  bool Find(const v1::QueryRequest& request, SnapshotFound found) override {
     if (request.snapshot_case() == v1::QueryRequest::kRunning) {
       if (request.running()) {
         running_.Find(std::move(found));
@@ -375,9 +429,12 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
     return status;
   }
 
-  void Over(QueryCall* call, const QueryOutcome& outcome) {
+  void Over(QueryCall* call, const QueryOutcome& outcome) override {
     (outcome.code == absl::StatusCode::kOk ? completed_ : errors_)
         .fetch_add(1, std::memory_order_relaxed);
+    if (outcome.from == AnswerFrom::kCache || outcome.from == AnswerFrom::kOthersRun) {
+      from_cache_.fetch_add(1, std::memory_order_relaxed);
+    }
     metrics_.Ended(outcome);
     int64_t active;
     {
@@ -406,7 +463,7 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
       for (const std::shared_ptr<QueryCall>& call : calls) {
         call->InterruptOverdue(now);
         if (call->IsStuck(now)) call->CancelFromOutside();
-        call->EndOverdueFind(now);
+        call->EndOverdueWait(now);
       }
     }
   }
@@ -421,6 +478,8 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
   std::atomic<int64_t> received_ = 0;
   std::atomic<int64_t> completed_ = 0;
   std::atomic<int64_t> errors_ = 0;
+  std::atomic<int64_t> from_cache_ = 0;
+  const std::unique_ptr<ResultCache> cache_;
 
   absl::Mutex mutex_;
   absl::flat_hash_map<QueryCall*, Admitted> calls_ ABSL_GUARDED_BY(mutex_);

@@ -49,6 +49,9 @@ struct QueryOptions {
   // --max-snapshot-size: a larger snapshot is not loaded; and what the newest snapshot, those
   // of retained generations and copies of the running one may take together.
   int64_t max_snapshot_bytes = int64_t{16} << 30;
+  // --result-cache-size: what the answers that are kept for the next who asks the same may take
+  // (result_cache.h). 0: none are.
+  int64_t result_cache_bytes = 64 << 20;
   // --views-file: a YAML list of views (views.h), read again when it changes. Empty: none.
   std::string views_file;
 };

@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 #include "services/query/linear_functions.h"
+#include "services/query/repeatable.h"
 #include "services/server/worker_pool.h"
 
 namespace qasino::query {
@@ -114,20 +115,27 @@ Sandbox::Sandbox(sqlite::Database database) : database_(std::move(database)) {
   SetLimits(database_.get());
   static_cast<void>(database_.Prepare(kTableValuedFunctions));
   static_cast<void>(UseLinearFunctions(database_.get(), &stop_));
+  LearnRepeatable(database_);
   sqlite3_set_authorizer(database_.get(), &Sandbox::Authorize, this);
 }
 
 int Sandbox::Authorize(void* sandbox, int action, const char* first, const char* second,
                        const char* /*schema*/, const char* /*source*/) {
+  bool& repeatable = static_cast<Sandbox*>(sandbox)->repeatable_;
   switch (action) {
-    case SQLITE_SELECT:
     case SQLITE_READ:
+      repeatable = repeatable && IsRepeatableTable(first);
+      return SQLITE_OK;
+    case SQLITE_SELECT:
     case SQLITE_RECURSIVE:
       return SQLITE_OK;
     case SQLITE_FUNCTION:
+      repeatable = repeatable && IsRepeatableFunction(second);
       if (!IsForbiddenFunction(second)) return SQLITE_OK;
       break;
     case SQLITE_PRAGMA:
+      // They tell of the connection.
+      repeatable = false;
       if (IsHarmlessPragma(first)) return SQLITE_OK;
       break;
     default:
@@ -146,6 +154,7 @@ int Sandbox::Authorize(void* sandbox, int action, const char* first, const char*
 
 absl::StatusOr<sqlite::Statement> Sandbox::Prepare(std::string_view sql) {
   refused_.clear();
+  repeatable_ = true;
   absl::StatusOr<sqlite::Statement> statement = database_.Prepare(sql);
   if (!refused_.empty()) {
     return absl::PermissionDeniedError(

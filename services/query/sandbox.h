@@ -53,6 +53,11 @@ class Sandbox {
   // Prepares one reading statement. PERMISSION_DENIED says what was refused.
   absl::StatusOr<sqlite::Statement> Prepare(std::string_view sql);
 
+  // Whether what has been prepared since depends on its snapshot and parameters alone, as far as
+  // its functions and tables tell (repeatable.h); the time is asked for elsewhere. It may turn
+  // false while the statement runs.
+  bool repeatable() const { return repeatable_; }
+
   sqlite::Database& database() { return database_; }
 
  private:
@@ -63,6 +68,7 @@ class Sandbox {
 
   // What the authorizer refused of the statement being prepared.
   std::string refused_;
+  bool repeatable_ = true;
   // The guard's, while there is one. Registered functions hold its address.
   StopSign stop_;
   sqlite::Database database_;

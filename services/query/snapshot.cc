@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "services/merge/merge_plan.h"
@@ -23,7 +24,9 @@ constexpr size_t kMostIdleConnections = 32;
 absl::StatusOr<std::shared_ptr<const Snapshot>> Snapshot::Build(
     const v1::Manifest& manifest, std::vector<std::shared_ptr<const ShardImage>> shards,
     ServerFacts facts, std::shared_ptr<const ViewSet> views, merge::InternalTables internal) {
+  static std::atomic<uint64_t> last_id = 0;
   std::shared_ptr<Snapshot> snapshot(new Snapshot);
+  snapshot->id_ = ++last_id;
   if (views != nullptr && !views->empty()) {
     CheckedViews checked =
         CheckViews(*views, merge::PlanMerge(manifest, merge::kMostAttached), internal);

@@ -43,6 +43,8 @@ class Snapshot : public std::enable_shared_from_this<Snapshot> {
       ServerFacts facts, std::shared_ptr<const ViewSet> views = nullptr,
       merge::InternalTables internal = merge::InternalTables::kFilled);
 
+  // Its alone among all snapshots of this process.
+  uint64_t id() const { return id_; }
   const v1::SnapshotInfo& info() const { return info_; }
   // What it was built from.
   const v1::Manifest& manifest() const { return manifest_; }
@@ -67,6 +69,7 @@ class Snapshot : public std::enable_shared_from_this<Snapshot> {
 
     const Snapshot& snapshot() const { return *snapshot_; }
     Sandbox& sandbox() { return *sandbox_; }
+    const Sandbox& sandbox() const { return *sandbox_; }
 
    private:
     std::shared_ptr<const Snapshot> snapshot_;
@@ -81,6 +84,7 @@ class Snapshot : public std::enable_shared_from_this<Snapshot> {
   absl::StatusOr<std::unique_ptr<Sandbox>> Open() const;
 
   // Constant after Build.
+  uint64_t id_ = 0;
   v1::SnapshotInfo info_;
   v1::Manifest manifest_;
   std::vector<std::string> faults_;

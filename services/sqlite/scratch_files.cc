@@ -165,13 +165,31 @@ int FullPathname(sqlite3_vfs*, const char* name, int room, char* full) {
   return SQLITE_OK;
 }
 
+thread_local uint64_t clock_reads = 0;
+
+// The machine's. Written once, before the VFS can be used.
+sqlite3_vfs machine;
+
+int CurrentTime(sqlite3_vfs*, double* days) {
+  ++clock_reads;
+  return machine.xCurrentTime(&machine, days);
+}
+
+int CurrentTimeInt64(sqlite3_vfs*, sqlite3_int64* milliseconds) {
+  ++clock_reads;
+  return machine.xCurrentTimeInt64(&machine, milliseconds);
+}
+
 }  // namespace
+
+uint64_t ClockReads() { return clock_reads; }
 
 const char* ScratchFiles() {
   static const bool registered = [] {
     ConfigureSqlite();  // before anything else is asked of SQLite
-    // Time, sleep and randomness are the machine's.
-    static sqlite3_vfs vfs = *sqlite3_vfs_find(nullptr);
+    // Sleep and randomness are the machine's, and so is the time, which is counted.
+    machine = *sqlite3_vfs_find(nullptr);
+    static sqlite3_vfs vfs = machine;
     vfs.szOsFile = sizeof(ScratchFile);
     vfs.zName = kName;
     vfs.pNext = nullptr;
@@ -179,6 +197,10 @@ const char* ScratchFiles() {
     vfs.xDelete = Delete;
     vfs.xAccess = Access;
     vfs.xFullPathname = FullPathname;
+    vfs.xCurrentTime = CurrentTime;
+    if (vfs.iVersion >= 2 && machine.xCurrentTimeInt64 != nullptr) {
+      vfs.xCurrentTimeInt64 = CurrentTimeInt64;
+    }
     return sqlite3_vfs_register(&vfs, /*makeDflt=*/0) == SQLITE_OK;
   }();
   static_cast<void>(registered);

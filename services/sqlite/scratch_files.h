@@ -1,6 +1,8 @@
 #ifndef QASINO_SERVICES_SQLITE_SCRATCH_FILES_H_
 #define QASINO_SERVICES_SQLITE_SCRATCH_FILES_H_
 
+#include <cstdint>
+
 namespace qasino::sqlite {
 
 // The name of an SQLite VFS whose temporary files are in memory, and which has no other files:
@@ -14,6 +16,11 @@ namespace qasino::sqlite {
 //
 // Registers the VFS when it is called first. From any thread.
 const char* ScratchFiles();
+
+// How many times connections with that VFS have been asked for the current time on this thread.
+// SQLite asks when a statement needs it ('now', CURRENT_TIMESTAMP and all other ways to it), and
+// then only: a statement during which the number stays the same does not depend on the time.
+uint64_t ClockReads();
 
 }  // namespace qasino::sqlite
 
