@@ -8,8 +8,8 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "services/query/row_batch.h"
 #include "services/query/show.h"
+#include "services/query/wire.h"
 #include "services/sqlite/scratch_files.h"
 
 namespace qasino::query {
@@ -139,25 +139,44 @@ void Cursor::FillHeader(v1::QueryHeader& header) const {
   }
 }
 
-absl::Status Cursor::Next(v1::QueryResponse& response) {
+absl::Status Cursor::Next(std::string& message) {
   QueryGuard::Scope running(guard_);
   if (!header_given_) {
+    v1::QueryResponse response;
     FillHeader(*response.mutable_header());
+    response.AppendToString(&message);
     header_given_ = true;
   }
   const uint64_t clock_reads = sqlite::ClockReads();
   absl::Status status = guard_.Check();
-  if (status.ok()) status = FillRows(response);
+  const uint64_t rows = rows_;
+  if (status.ok()) status = FillRows(message);
   clock_read_ = clock_read_ || sqlite::ClockReads() != clock_reads;
-  if (!status.ok()) return guard_.Explain(status);
-  return absl::OkStatus();
+  if (status.ok()) return status;
+  if (rows_ == rows) message.clear();
+  return guard_.Explain(status);
 }
 
-absl::Status Cursor::FillRows(v1::QueryResponse& response) {
-  RowBatchWriter writer(*response.mutable_batch(), statement_.ColumnCount());
+absl::Status Cursor::Next(v1::QueryResponse& response) {
+  std::string message;
+  absl::Status status = Next(message);
+  if (status.ok() && done_) {
+    char summary[wire::kMostSummary];
+    message.append(
+        summary,
+        wire::PutSummary(rows_, truncated_, absl::Now() - options_.arrived, summary) - summary);
+  }
+  if (!response.ParseFromString(message)) {
+    return absl::InternalError("the answer's message does not parse");
+  }
+  return status;
+}
+
+absl::Status Cursor::FillRows(std::string& message) {
+  if (!batch_.has_value()) batch_.emplace(statement_.ColumnCount());
+  batch_->Clear();
   absl::Status status;
-  bool truncated = false;
-  while (writer.size_bytes() < options_.batch_bytes) {
+  while (batch_->size_bytes() < options_.batch_bytes) {
     absl::StatusOr<bool> row = statement_.Step();
     if (!row.ok()) {
       status = row.status();
@@ -168,7 +187,7 @@ absl::Status Cursor::FillRows(v1::QueryResponse& response) {
       break;
     }
     if (row_limit_ != 0 && rows_ == row_limit_) {
-      truncated = true;
+      truncated_ = true;
       done_ = true;
       break;
     }
@@ -178,25 +197,22 @@ absl::Status Cursor::FillRows(v1::QueryResponse& response) {
                       options_.max_rows));
       break;
     }
-    status = writer.Append(statement_.get());
+    status = batch_->Append(statement_.get());
     if (!status.ok()) break;
     ++rows_;
   }
-  if (writer.rows() == 0) response.clear_batch();
-  if (!status.ok()) return status;
-  if (done_) {
-    if (rows_ == 0 && !error_when_empty_.empty()) {
-      return absl::InvalidArgumentError(error_when_empty_);
-    }
-    v1::QuerySummary& summary = *response.mutable_summary();
-    summary.set_rows(rows_);
-    summary.set_truncated(truncated);
-    const absl::Duration elapsed = absl::Now() - options_.arrived;
-    summary.mutable_elapsed()->set_seconds(absl::ToInt64Seconds(elapsed));
-    summary.mutable_elapsed()->set_nanos(
-        static_cast<int32_t>(absl::ToInt64Nanoseconds(elapsed) % 1'000'000'000));
+  if (batch_->rows() > 0) {
+    const size_t size = batch_->EncodedSize();
+    char head[1 + wire::kMostVarint];
+    head[0] = wire::BytesTag(v1::QueryResponse::kBatchFieldNumber);
+    message.reserve(message.size() + sizeof(head) + size);
+    message.append(head, wire::PutVarint(size, head + 1) - head);
+    batch_->Encode(message);
   }
-  return absl::OkStatus();
+  if (status.ok() && done_ && rows_ == 0 && !error_when_empty_.empty()) {
+    return absl::InvalidArgumentError(error_when_empty_);
+  }
+  return status;
 }
 
 }  // namespace qasino::query

@@ -5,11 +5,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "qasino/v1/query.pb.h"
+#include "services/query/row_batch.h"
 #include "services/query/sandbox.h"
 #include "services/query/snapshot.h"
 #include "services/sqlite/database.h"
@@ -23,7 +25,8 @@ struct CursorOptions {
   absl::Time arrived = absl::Now();
   absl::Time deadline = absl::InfiniteFuture();
   // Names the deadline in an error, e.g. "30s (--query-timeout)".
-  std::string deadline_words;
+  // It outlives the cursor.
+  std::string_view deadline_words;
   // More rows are an error. 0: no limit.
   uint64_t max_rows = 0;
   // What SQLite may allocate for it.
@@ -38,7 +41,7 @@ struct CursorOptions {
 // until it is destroyed. Used by one thread at a time, which may be another for each call.
 //
 //   auto cursor = Cursor::Open(connection, request, options, &cancellation);
-//   while (!(*cursor)->done()) { status = (*cursor)->Next(response); … send … }
+//   while (!(*cursor)->done()) { status = (*cursor)->Next(message); … send … }
 class Cursor {
  public:
   // Prepares and binds. `cancellation` outlives the cursor. Errors are those of the Query RPC.
@@ -50,9 +53,12 @@ class Cursor {
   Cursor(const Cursor&) = delete;
   Cursor& operator=(const Cursor&) = delete;
 
-  // Fills an empty message: the header into the first one, rows, and the summary into the
-  // last one. After an error there is nothing more; rows filled before it are right and
-  // may still be sent.
+  // Fills an empty string with the bytes of a QueryResponse: the header in the first one, and
+  // rows; the summary, which has the time, is left to the caller. After an error there is nothing
+  // more; rows filled before it are right and may still be sent, where it is not empty.
+  absl::Status Next(std::string& message);
+
+  // The same as a message, the last one with the summary.
   absl::Status Next(v1::QueryResponse& response);
 
   // Whether the answer so far depends on the snapshot, the statement and its parameters alone, so
@@ -60,9 +66,11 @@ class Cursor {
   // is opened; the time may be asked for at any row.
   bool repeatable() const { return !clock_read_ && connection_.sandbox().repeatable(); }
 
-  // The summary has been given out.
+  // The last message has been given out.
   bool done() const { return done_; }
   uint64_t rows() const { return rows_; }
+  // `row_limit` cut the answer short.
+  bool truncated() const { return truncated_; }
 
  private:
   Cursor(Snapshot::Connection connection, CursorOptions options, Cancellation* cancellation);
@@ -70,7 +78,7 @@ class Cursor {
   absl::Status Prepare(const v1::QueryRequest& request);
   absl::Status Bind(const v1::QueryRequest& request);
   void FillHeader(v1::QueryHeader& header) const;
-  absl::Status FillRows(v1::QueryResponse& response);
+  absl::Status FillRows(std::string& message);
 
   const CursorOptions options_;
   // In this order: the statement goes first, the guard before the connection.
@@ -84,6 +92,8 @@ class Cursor {
   std::string error_when_empty_;
   uint64_t row_limit_ = 0;
   uint64_t rows_ = 0;
+  std::optional<RowBatchWriter> batch_;
+  bool truncated_ = false;
   bool header_given_ = false;
   bool done_ = false;
   bool clock_read_ = false;

@@ -1,12 +1,14 @@
 #include "services/query/query_call.h"
 
 #include <fmt/format.h>
-#include <grpcpp/impl/codegen/proto_utils.h>
 
 #include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include "absl/container/inlined_vector.h"
+#include "services/query/wire.h"
 
 namespace qasino::query {
 namespace {
@@ -21,6 +23,16 @@ constexpr size_t kMostMessageBytes = 2000;
 
 std::string_view View(const grpc::Slice& slice) {
   return {reinterpret_cast<const char*>(slice.begin()), slice.size()};
+}
+
+// Without copying what is long.
+grpc::Slice ToSlice(std::string bytes) {
+  constexpr size_t kLong = 4096;
+  if (bytes.size() < kLong) return grpc::Slice(bytes);
+  auto* const owned = new std::string(std::move(bytes));
+  return grpc::Slice(
+      owned->data(), owned->size(), [](void* string) { delete static_cast<std::string*>(string); },
+      owned);
 }
 
 std::string Shortened(std::string_view message) {
@@ -66,7 +78,8 @@ void QueryCall::Start(const grpc::ByteBuffer& request) {
     }
   }
   if (request_bytes_.size() > static_cast<size_t>(std::numeric_limits<int>::max()) ||
-      !request_.ParseFromArray(request_bytes_.begin(), static_cast<int>(request_bytes_.size()))) {
+      !request_.emplace().ParseFromArray(request_bytes_.begin(),
+                                         static_cast<int>(request_bytes_.size()))) {
     Refuse(absl::InvalidArgumentError(
         "the message is not a QueryRequest (texts must be valid UTF-8)"));
     return;
@@ -76,7 +89,7 @@ void QueryCall::Start(const grpc::ByteBuffer& request) {
       [self = shared_from_this()](absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot) {
         self->Found(std::move(snapshot));
       };
-  if (!host_->Find(request_, found) && EndWait()) Begin();
+  if (!host_->Find(*request_, found) && EndWait()) Begin();
 }
 
 void QueryCall::StartWait() {
@@ -110,7 +123,7 @@ void QueryCall::Begin() {
   }
   ResultCache* const cache = host_->Cache();
   // A copy of the running generation is never asked twice.
-  if (cache == nullptr || request_.running()) {
+  if (cache == nullptr || request_->running()) {
     Take({}, AnswerFrom::kRun);
     return;
   }
@@ -178,13 +191,13 @@ void QueryCall::Refuse(absl::Status status) {
   Do(step, std::move(end));
 }
 
-absl::Status QueryCall::Fill(v1::QueryResponse& response) {
+absl::Status QueryCall::Fill(std::string& message) {
   if (cursor_ == nullptr) {
     absl::StatusOr<Snapshot::Connection> connection = snapshot_->Connect();
     snapshot_.reset();
     if (!connection.ok()) return connection.status();
     absl::StatusOr<std::unique_ptr<Cursor>> cursor =
-        Cursor::Open(*std::move(connection), request_, limits_, &cancellation_);
+        Cursor::Open(*std::move(connection), *request_, limits_, &cancellation_);
     if (!cursor.ok()) return cursor.status();
     cursor_ = *std::move(cursor);
     // Those who wait need not wait for the first row.
@@ -193,18 +206,17 @@ absl::Status QueryCall::Fill(v1::QueryResponse& response) {
       recording_.reset();
     }
   }
-  return cursor_->Next(response);
+  return cursor_->Next(message);
 }
 
-void QueryCall::Record(const absl::Status& status, const grpc::ByteBuffer& message,
-                       const v1::QuerySummary& summary) {
+void QueryCall::Record(const absl::Status& status, const grpc::ByteBuffer& message) {
   if (!status.ok()) {
     recording_->Fail(status);
   } else if (!cursor_->repeatable()) {
     recording_->GiveUp();
   } else if (std::shared_ptr<const void> room = recording_->Add(message); room != nullptr) {
     const bool whole = cursor_->done();
-    if (whole) recording_->Complete(summary.rows(), summary.truncated());
+    if (whole) recording_->Complete(cursor_->rows(), cursor_->truncated());
     absl::MutexLock lock(&mutex_);
     room_ = std::move(room);
     if (!whole) return;
@@ -215,28 +227,21 @@ void QueryCall::Record(const absl::Status& status, const grpc::ByteBuffer& messa
 
 void QueryCall::Work() {
   for (;;) {
-    message_.Clear();
-    absl::Status status = Fill(message_);
-    bool last = !status.ok() || cursor_->done();
+    std::string message;
+    const absl::Status status = Fill(message);
+    const bool last = !status.ok() || cursor_->done();
     const uint64_t rows = cursor_ == nullptr ? 0 : cursor_->rows();
-    const v1::QuerySummary summary = message_.summary();
-    message_.clear_summary();
+    const bool send = status.ok() || !message.empty();
     grpc::ByteBuffer bytes;
-    const bool send = status.ok() || message_.has_batch();
     if (send) {
-      bool own_buffer;
-      const grpc::Status made =
-          grpc::SerializationTraits<v1::QueryResponse>::Serialize(message_, &bytes, &own_buffer);
-      if (!made.ok()) {
-        status = absl::InternalError("the answer cannot be serialized: " + made.error_message());
-        last = true;
+      const grpc::Slice slice = ToSlice(std::move(message));
+      bytes = grpc::ByteBuffer(&slice, 1);
+      if (recording_ != nullptr) Record(status, bytes);
+      if (last && status.ok()) {
+        bytes = WithSummary(absl::MakeConstSpan(&slice, 1), rows, cursor_->truncated());
       }
-    }
-    if (recording_ != nullptr) Record(status, bytes, summary);
-    if (last && status.ok()) {
-      std::vector<grpc::Slice> slices;
-      static_cast<void>(bytes.Dump(&slices));
-      bytes = WithSummary(slices, summary.rows(), summary.truncated());
+    } else if (recording_ != nullptr) {
+      Record(status, bytes);
     }
     // The statement lets go of its snapshot before the client hears of the end.
     if (last) cursor_.reset();
@@ -246,7 +251,7 @@ void QueryCall::Work() {
     {
       absl::MutexLock lock(&mutex_);
       rows_ = rows;
-      if (send && bytes.Valid()) waiting_.push_back(std::move(bytes));
+      if (send) waiting_.push_back(std::move(bytes));
       if (last) {
         ended_ = true;
         end_ = status;
@@ -262,19 +267,13 @@ void QueryCall::Work() {
   }
 }
 
-grpc::ByteBuffer QueryCall::WithSummary(const std::vector<grpc::Slice>& message, uint64_t rows,
+grpc::ByteBuffer QueryCall::WithSummary(absl::Span<const grpc::Slice> message, uint64_t rows,
                                         bool truncated) const {
-  v1::QueryResponse response;
-  v1::QuerySummary& summary = *response.mutable_summary();
-  summary.set_rows(rows);
-  summary.set_truncated(truncated);
-  const absl::Duration elapsed = absl::Now() - limits_.arrived;
-  summary.mutable_elapsed()->set_seconds(absl::ToInt64Seconds(elapsed));
-  summary.mutable_elapsed()->set_nanos(
-      static_cast<int32_t>(absl::ToInt64Nanoseconds(elapsed) % 1'000'000'000));
+  char summary[wire::kMostSummary];
+  const char* const end = wire::PutSummary(rows, truncated, absl::Now() - limits_.arrived, summary);
   // A message is its fields one after the other.
-  std::vector<grpc::Slice> slices = message;
-  slices.emplace_back(response.SerializeAsString());
+  absl::InlinedVector<grpc::Slice, 4> slices(message.begin(), message.end());
+  slices.emplace_back(summary, end - summary);
   return grpc::ByteBuffer(slices.data(), slices.size());
 }
 

@@ -5,18 +5,19 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "qasino/v1/query.pb.h"
 #include "services/query/cursor.h"
 #include "services/query/result_cache.h"
@@ -117,12 +118,11 @@ class QueryCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   void Send(std::shared_ptr<const ResultCache::Answer> answer, AnswerFrom from)
       ABSL_LOCKS_EXCLUDED(mutex_);
   void Work();
-  absl::Status Fill(v1::QueryResponse& response);
+  absl::Status Fill(std::string& message);
   // Tells those who wait for the same answer, and the cache.
-  void Record(const absl::Status& status, const grpc::ByteBuffer& message,
-              const v1::QuerySummary& summary);
+  void Record(const absl::Status& status, const grpc::ByteBuffer& message);
   // The same bytes with the summary behind them; the time that it tells ends now.
-  grpc::ByteBuffer WithSummary(const std::vector<grpc::Slice>& message, uint64_t rows,
+  grpc::ByteBuffer WithSummary(absl::Span<const grpc::Slice> message, uint64_t rows,
                                bool truncated) const;
   Step NextStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Do(Step step, grpc::Status status);
@@ -136,18 +136,17 @@ class QueryCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
 
   Cancellation cancellation_;
 
-  // Written by Start, before anything waits or works.
+  // Written by Start, before anything waits or works. Parsed only when that is needed.
   grpc::Slice request_bytes_;
-  v1::QueryRequest request_;
+  std::optional<v1::QueryRequest> request_;
 
-  // Of whoever goes on with the call; there is at most one. The message is kept for its memory.
+  // Of whoever goes on with the call; there is at most one.
   std::shared_ptr<const Snapshot> snapshot_;
   std::unique_ptr<ResultCache::Recording> recording_;
   std::unique_ptr<Cursor> cursor_;
-  v1::QueryResponse message_;
 
   mutable absl::Mutex mutex_;
-  std::deque<grpc::ByteBuffer> waiting_ ABSL_GUARDED_BY(mutex_);
+  std::list<grpc::ByteBuffer> waiting_ ABSL_GUARDED_BY(mutex_);
   // In the place of `waiting_`: the answer of another call, and its messages that are sent.
   std::shared_ptr<const ResultCache::Answer> answer_ ABSL_GUARDED_BY(mutex_);
   size_t sent_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -3,41 +3,103 @@
 #include <fmt/format.h>
 #include <google/protobuf/stubs/common.h>
 
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "qasino/v1/query.pb.h"
+#include "qasino/v1/table.pb.h"
+#include "services/query/wire.h"
+
 namespace qasino::query {
+namespace {
+
+using wire::BytesTag;
+using wire::PutVarint;
+using wire::VarintSize;
+using wire::VarintTag;
+
+// What a column keeps for the next batch.
+constexpr size_t kMostKept = 256 << 10;
+
+bool IsAscii(std::string_view bytes) {
+  const char* at = bytes.data();
+  size_t left = bytes.size();
+  uint64_t all = 0;
+  for (; left >= sizeof(all); at += sizeof(all), left -= sizeof(all)) {
+    uint64_t eight;
+    std::memcpy(&eight, at, sizeof(eight));
+    all |= eight;
+  }
+  for (; left > 0; ++at, --left) all |= static_cast<unsigned char>(*at);
+  return (all & 0x8080808080808080) == 0;
+}
+
+// A field of bytes.
+size_t FieldSize(size_t size) { return 1 + VarintSize(size) + size; }
+size_t OptionalFieldSize(size_t size) { return size == 0 ? 0 : FieldSize(size); }
+
+void AppendHead(int field, size_t size, std::string& to) {
+  char head[1 + wire::kMostVarint];
+  head[0] = BytesTag(field);
+  to.append(head, PutVarint(size, head + 1) - head);
+}
+
+void AppendOptionalField(int field, std::string_view bytes, std::string& to) {
+  if (bytes.empty()) return;
+  AppendHead(field, bytes.size(), to);
+  to.append(bytes);
+}
+
+}  // namespace
 
 bool IsUtf8(std::string_view bytes) {
   // What protobuf itself will ask when the message is parsed.
-  return google::protobuf::internal::IsStructurallyValidUTF8(bytes.data(),
-                                                             static_cast<int>(bytes.size()));
+  return IsAscii(bytes) || google::protobuf::internal::IsStructurallyValidUTF8(
+                               bytes.data(), static_cast<int>(bytes.size()));
 }
 
-RowBatchWriter::RowBatchWriter(v1::RowBatch& batch, int columns) : batch_(batch), bytes_(columns) {
-  columns_.reserve(columns);
-  for (int i = 0; i < columns; ++i) columns_.push_back(batch_.add_columns());
+void RowBatchWriter::Bytes::Grow(size_t more) {
+  const size_t capacity = std::max<size_t>({64, 2 * capacity_, size_ + more});
+  std::unique_ptr<char[]> bytes = std::make_unique_for_overwrite<char[]>(capacity);
+  if (size_ > 0) std::memcpy(bytes.get(), bytes_.get(), size_);
+  bytes_ = std::move(bytes);
+  capacity_ = capacity;
 }
+
+void RowBatchWriter::Bytes::Clear() {
+  size_ = 0;
+  if (capacity_ <= kMostKept) return;
+  bytes_.reset();
+  capacity_ = 0;
+}
+
+RowBatchWriter::RowBatchWriter(int columns) : columns_(columns), cells_(columns) {}
 
 absl::Status RowBatchWriter::Append(sqlite3_stmt* statement) {
-  if (absl::Status status = ReadBytes(statement); !status.ok()) return status;
-  for (int i = 0; i < static_cast<int>(columns_.size()); ++i) AppendCell(statement, i);
-  batch_.set_rows(batch_.rows() + 1);
+  if (absl::Status status = Read(statement); !status.ok()) return status;
+  for (size_t i = 0; i < columns_.size(); ++i) AppendCell(cells_[i], columns_[i]);
+  ++rows_;
   return absl::OkStatus();
 }
 
 // What can fail comes first, so that no part of a row is added.
-absl::Status RowBatchWriter::ReadBytes(sqlite3_stmt* statement) {
+absl::Status RowBatchWriter::Read(sqlite3_stmt* statement) {
   int64_t row_bytes = 0;
-  for (int i = 0; i < static_cast<int>(columns_.size()); ++i) {
-    const int type = sqlite3_column_type(statement, i);
-    if (type != SQLITE_TEXT && type != SQLITE_BLOB) continue;
-    const void* data = type == SQLITE_TEXT
-                           ? static_cast<const void*>(sqlite3_column_text(statement, i))
-                           : sqlite3_column_blob(statement, i);
-    const int size = sqlite3_column_bytes(statement, i);
+  for (size_t i = 0; i < cells_.size(); ++i) {
+    Cell& cell = cells_[i];
+    cell.value = sqlite3_column_value(statement, static_cast<int>(i));
+    cell.type = sqlite3_value_type(cell.value);
+    if (cell.type != SQLITE_TEXT && cell.type != SQLITE_BLOB) continue;
+    const void* data = cell.type == SQLITE_TEXT
+                           ? static_cast<const void*>(sqlite3_value_text(cell.value))
+                           : sqlite3_value_blob(cell.value);
+    const int size = sqlite3_value_bytes(cell.value);
     // An empty blob has no address either.
-    if (data == nullptr && (type == SQLITE_TEXT || size > 0)) {
+    if (data == nullptr && (cell.type == SQLITE_TEXT || size > 0)) {
       return absl::ResourceExhaustedError("no memory for a value of the result");
     }
-    bytes_[i] = {static_cast<const char*>(data), static_cast<size_t>(data == nullptr ? 0 : size)};
+    cell.bytes = {static_cast<const char*>(data), static_cast<size_t>(data == nullptr ? 0 : size)};
     row_bytes += size;
   }
   if (row_bytes > kMaxRowBytes) {
@@ -47,60 +109,109 @@ absl::Status RowBatchWriter::ReadBytes(sqlite3_stmt* statement) {
   return absl::OkStatus();
 }
 
-void RowBatchWriter::AppendCell(sqlite3_stmt* statement, int index) {
-  v1::Column& column = *columns_[index];
+void RowBatchWriter::AppendBytes(int field, std::string_view bytes, Bytes& to) {
+  char* const begin = to.Room(1 + wire::kMostVarint + bytes.size());
+  char* end = begin;
+  *end++ = BytesTag(field);
+  end = PutVarint(bytes.size(), end);
+  if (!bytes.empty()) std::memcpy(end, bytes.data(), bytes.size());
+  end += bytes.size();
+  to.Use(end - begin);
+  size_bytes_ += end - begin;
+}
+
+void RowBatchWriter::AppendCell(const Cell& cell, Column& column) {
   int kind = 0;
-  switch (sqlite3_column_type(statement, index)) {
+  switch (cell.type) {
     case SQLITE_INTEGER: {
-      const int64_t value = sqlite3_column_int64(statement, index);
-      column.add_integers(value);
+      char* const begin = column.integers.Room(wire::kMostVarint);
+      const size_t size = PutVarint(wire::ZigZag(sqlite3_value_int64(cell.value)), begin) - begin;
+      column.integers.Use(size);
+      size_bytes_ += static_cast<int64_t>(size);
       kind = v1::INTEGER;
-      // A zigzag varint of seven bits a byte.
-      size_bytes_ += value >= -64 && value < 64 ? 1 : 5;
       break;
     }
-    case SQLITE_FLOAT:
-      column.add_reals(sqlite3_column_double(statement, index));
+    case SQLITE_FLOAT: {
+      static_assert(std::endian::native == std::endian::little);
+      const double real = sqlite3_value_double(cell.value);
+      std::memcpy(column.reals.Room(sizeof(real)), &real, sizeof(real));
+      column.reals.Use(sizeof(real));
+      size_bytes_ += sizeof(real);
       kind = v1::REAL;
-      size_bytes_ += 8;
       break;
+    }
     case SQLITE_TEXT:
-      if (IsUtf8(bytes_[index])) {
-        column.add_texts(bytes_[index].data(), bytes_[index].size());
+      if (IsUtf8(cell.bytes)) {
+        AppendBytes(v1::Column::kTextsFieldNumber, cell.bytes, column.texts);
         kind = v1::TEXT;
-      } else {
-        column.add_blobs(bytes_[index].data(), bytes_[index].size());
-        kind = v1::BLOB;
+        break;
       }
-      size_bytes_ += static_cast<int64_t>(bytes_[index].size()) + 2;
-      break;
+      [[fallthrough]];
     case SQLITE_BLOB:
-      column.add_blobs(bytes_[index].data() == nullptr ? "" : bytes_[index].data(),
-                       bytes_[index].size());
+      AppendBytes(v1::Column::kBlobsFieldNumber, cell.bytes, column.blobs);
       kind = v1::BLOB;
-      size_bytes_ += static_cast<int64_t>(bytes_[index].size()) + 2;
       break;
     default:
       break;
   }
 
-  if (!column.kinds().empty()) {
-    column.mutable_kinds()->push_back(static_cast<char>(kind));
+  if (!column.kinds.empty()) {
+    column.kinds.push_back(static_cast<char>(kind));
     ++size_bytes_;
     // Only NULLs so far: the first value names the type.
-    if (column.type() == v1::COLUMN_TYPE_UNSPECIFIED && kind != 0) {
-      column.set_type(static_cast<v1::ColumnType>(kind));
-    }
+    if (column.type == 0) column.type = kind;
     return;
   }
-  if (batch_.rows() == 0 && kind != 0) column.set_type(static_cast<v1::ColumnType>(kind));
-  if (kind == column.type() && kind != 0) return;
+  if (rows_ == 0) column.type = kind;
+  if (kind == column.type && kind != 0) return;
   // The first cell that is NULL or of another type: from here on kinds are needed, also
   // for the rows before.
-  std::string& kinds = *column.mutable_kinds();
-  kinds.assign(batch_.rows(), static_cast<char>(column.type()));
-  kinds.push_back(static_cast<char>(kind));
-  size_bytes_ += static_cast<int64_t>(kinds.size());
+  column.kinds.assign(rows_, static_cast<char>(column.type));
+  column.kinds.push_back(static_cast<char>(kind));
+  size_bytes_ += static_cast<int64_t>(column.kinds.size());
+}
+
+size_t RowBatchWriter::EncodedSize(const Column& column) {
+  return (column.type == 0 ? 0 : 2) + OptionalFieldSize(column.integers.size()) +
+         OptionalFieldSize(column.reals.size()) + column.texts.size() + column.blobs.size() +
+         OptionalFieldSize(column.kinds.size());
+}
+
+size_t RowBatchWriter::EncodedSize() const {
+  size_t size = rows_ == 0 ? 0 : 1 + VarintSize(rows_);
+  for (const Column& column : columns_) size += FieldSize(EncodedSize(column));
+  return size;
+}
+
+void RowBatchWriter::Encode(std::string& to) const {
+  for (const Column& column : columns_) {
+    AppendHead(v1::RowBatch::kColumnsFieldNumber, EncodedSize(column), to);
+    if (column.type != 0) {
+      to.push_back(VarintTag(v1::Column::kTypeFieldNumber));
+      to.push_back(static_cast<char>(column.type));
+    }
+    AppendOptionalField(v1::Column::kIntegersFieldNumber, column.integers.view(), to);
+    AppendOptionalField(v1::Column::kRealsFieldNumber, column.reals.view(), to);
+    to.append(column.texts.view());
+    to.append(column.blobs.view());
+    AppendOptionalField(v1::Column::kKindsFieldNumber, column.kinds, to);
+  }
+  if (rows_ == 0) return;
+  char rows[1 + wire::kMostVarint];
+  rows[0] = VarintTag(v1::RowBatch::kRowsFieldNumber);
+  to.append(rows, PutVarint(rows_, rows + 1) - rows);
+}
+
+void RowBatchWriter::Clear() {
+  for (Column& column : columns_) {
+    column.type = 0;
+    for (Bytes* bytes : {&column.integers, &column.reals, &column.texts, &column.blobs}) {
+      bytes->Clear();
+    }
+    column.kinds.clear();
+  }
+  rows_ = 0;
+  size_bytes_ = 0;
 }
 
 }  // namespace qasino::query

@@ -4,11 +4,12 @@
 #include <sqlite3.h>
 
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "qasino/v1/query.pb.h"
 
 namespace qasino::query {
 
@@ -19,11 +20,11 @@ bool IsUtf8(std::string_view bytes);
 inline constexpr int64_t kMaxRowBytes = 64 << 20;
 
 // Gathers rows of a statement into a RowBatch, column by column, with `kinds` only where
-// they are needed. Used by one thread at a time.
+// they are needed; as the bytes that are sent, without a message in between. Used by one thread at
+// a time.
 class RowBatchWriter {
  public:
-  // Adds to `batch`, which is empty and outlives the writer.
-  RowBatchWriter(v1::RowBatch& batch, int columns);
+  explicit RowBatchWriter(int columns);
 
   // Adds the row that the statement stands on, whole or not at all. RESOURCE_EXHAUSTED when
   // it has more than kMaxRowBytes, or SQLite has no memory for a cell.
@@ -31,16 +32,63 @@ class RowBatchWriter {
 
   // About what the batch will take on the wire, in bytes.
   int64_t size_bytes() const { return size_bytes_; }
-  uint64_t rows() const { return batch_.rows(); }
+  uint64_t rows() const { return rows_; }
+
+  // The size of the RowBatch, and its bytes, which are added to `to`.
+  size_t EncodedSize() const;
+  void Encode(std::string& to) const;
+
+  // Begins the next batch.
+  void Clear();
 
  private:
-  absl::Status ReadBytes(sqlite3_stmt* statement);
-  void AppendCell(sqlite3_stmt* statement, int index);
+  // Grows like a string, but is not made zero first.
+  class Bytes {
+   public:
+    // Room for so many more, and how many of them were used.
+    char* Room(size_t more) {
+      if (size_ + more > capacity_) Grow(more);
+      return bytes_.get() + size_;
+    }
+    void Use(size_t used) { size_ += used; }
+    std::string_view view() const { return {bytes_.get(), size_}; }
+    size_t size() const { return size_; }
+    bool empty() const { return size_ == 0; }
+    void Clear();
 
-  v1::RowBatch& batch_;
-  std::vector<v1::Column*> columns_;
-  // The row's texts and blobs, by column. They belong to the statement.
-  std::vector<std::string_view> bytes_;
+   private:
+    void Grow(size_t more);
+
+    std::unique_ptr<char[]> bytes_;
+    size_t size_ = 0;
+    size_t capacity_ = 0;
+  };
+
+  // A v1::Column. Texts and blobs are whole fields, the others the contents of one.
+  struct Column {
+    int type = 0;  // a v1::ColumnType
+    Bytes integers;
+    Bytes reals;
+    Bytes texts;
+    Bytes blobs;
+    std::string kinds;
+  };
+
+  // Of the row that is being added. It belongs to the statement.
+  struct Cell {
+    sqlite3_value* value;
+    int type;  // SQLite's
+    std::string_view bytes;
+  };
+
+  absl::Status Read(sqlite3_stmt* statement);
+  void AppendCell(const Cell& cell, Column& column);
+  void AppendBytes(int field, std::string_view bytes, Bytes& to);
+  static size_t EncodedSize(const Column& column);
+
+  std::vector<Column> columns_;
+  std::vector<Cell> cells_;
+  uint64_t rows_ = 0;
   int64_t size_bytes_ = 0;
 };
 

@@ -186,11 +186,11 @@ void Cancellation::Watch(sqlite::Database* running) {
   running_ = running;
 }
 
-QueryGuard::QueryGuard(Sandbox& sandbox, absl::Time deadline, std::string deadline_words,
+QueryGuard::QueryGuard(Sandbox& sandbox, absl::Time deadline, std::string_view deadline_words,
                        int64_t memory_bytes, sqlite::MemoryPool* pool, Cancellation* cancellation)
     : sandbox_(sandbox),
       deadline_(deadline),
-      deadline_words_(std::move(deadline_words)),
+      deadline_words_(deadline_words),
       cancellation_(cancellation),
       budget_(memory_bytes, pool) {
   sqlite3_progress_handler(sandbox_.database().get(), kStepsBetweenLooks, &QueryGuard::Progress,

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -105,7 +106,7 @@ class QueryGuard {
  public:
   // `deadline_words` names the limit in the message, e.g. "--query-timeout 30s".
   // `pool`, where there is one, bounds all queries together. All must outlive the guard.
-  QueryGuard(Sandbox& sandbox, absl::Time deadline, std::string deadline_words,
+  QueryGuard(Sandbox& sandbox, absl::Time deadline, std::string_view deadline_words,
              int64_t memory_bytes, sqlite::MemoryPool* pool, Cancellation* cancellation);
   ~QueryGuard();
   QueryGuard(const QueryGuard&) = delete;
@@ -135,7 +136,7 @@ class QueryGuard {
 
   Sandbox& sandbox_;
   const absl::Time deadline_;
-  const std::string deadline_words_;
+  const std::string_view deadline_words_;
   Cancellation* const cancellation_;
   sqlite::MemoryBudget budget_;
   uint32_t looks_ = 0;
