@@ -12,7 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/ingest/fake_clock.h"
-#include "services/ingest/sqlite_shard.h"
+#include "services/ingest/paged_shard.h"
 #include "services/sqlite/database.h"
 
 namespace qasino::ingest {
@@ -115,7 +115,7 @@ class GatedShard : public Shard {
 
 class CollectorTest : public ::testing::Test {
  protected:
-  void Open(const Limits& limits = {}, Collector::ShardFactory factory = OpenSqliteShard) {
+  void Open(const Limits& limits = {}, Collector::ShardFactory factory = OpenPagedShard) {
     auto collector = Collector::Create(
         {.identity = "server", .generation_duration = absl::Seconds(30), .limits = limits}, clock_,
         metrics_,
@@ -283,7 +283,7 @@ TEST_F(CollectorTest, TheQueueIsBounded) {
   absl::Mutex gate;
   Open({.queued_bytes = 1000, .queued_publishes = 50},
        [&](const Limits& limits) -> absl::StatusOr<std::unique_ptr<Shard>> {
-         auto shard = OpenSqliteShard(limits);
+         auto shard = OpenPagedShard(limits);
          if (!shard.ok()) return shard.status();
          return std::make_unique<GatedShard>(std::move(*shard), gate);
        });
@@ -340,7 +340,7 @@ TEST_F(CollectorTest, ManyThatWaitAreLetInOneAfterAnotherAndNeverAtOnce) {
 TEST_F(CollectorTest, WhenItStopsItFinishesTheQueueFirst) {
   absl::Mutex gate;
   Open({}, [&](const Limits& limits) -> absl::StatusOr<std::unique_ptr<Shard>> {
-    auto shard = OpenSqliteShard(limits);
+    auto shard = OpenPagedShard(limits);
     if (!shard.ok()) return shard.status();
     return std::make_unique<GatedShard>(std::move(*shard), gate);
   });
@@ -364,7 +364,7 @@ TEST_F(CollectorTest, AShardThatCannotBeOpenedIsOpenedLater) {
   std::atomic<bool> fail = false;
   Open({}, [&](const Limits& limits) -> absl::StatusOr<std::unique_ptr<Shard>> {
     if (fail) return absl::ResourceExhaustedError("no memory");
-    return OpenSqliteShard(limits);
+    return OpenPagedShard(limits);
   });
   fail = true;
   clock_.Advance(absl::Seconds(30));

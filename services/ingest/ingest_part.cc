@@ -11,8 +11,8 @@
 #include "services/ingest/ingest_service.h"
 #include "services/ingest/kept_forwarder.h"
 #include "services/ingest/metrics.h"
+#include "services/ingest/paged_shard.h"
 #include "services/ingest/shard_sender.h"
-#include "services/ingest/sqlite_shard.h"
 #include "services/ingest/validate.h"
 #include "services/server/log.h"
 #include "services/server/machine_name.h"
@@ -151,7 +151,7 @@ absl::StatusOr<std::unique_ptr<IngestPart>> IngestPart::Create(const IngestOptio
        .newest_generation = newest,
        .limits = options.limits},
       clock, state->metrics,
-      {.open_shard = OpenSqliteShard,
+      {.open_shard = OpenPagedShard,
        .on_sealed = [raw](SealedShard shard) { raw->sender.Add(std::move(shard)); },
        .on_generation = [raw](int64_t generation) { raw->Announce(generation); },
        .forward = [raw](const KeptPut& put,

@@ -1,6 +1,6 @@
 #include "services/ingest/publish_runs.h"
 
-#include "absl/status/statusor.h"
+#include "services/pages/record.h"
 
 namespace qasino::ingest {
 namespace {
@@ -9,13 +9,6 @@ namespace {
 constexpr int64_t kRunBytes = 192;
 
 }  // namespace
-
-absl::Status PublishRuns::CreateTable(sqlite::Database& database) {
-  return database.Execute(
-      "CREATE TABLE qasino_server_publishes"
-      "(tablename TEXT, identity TEXT, first_rowid INTEGER, nr_rows INTEGER, nr_updates INTEGER, "
-      "last_update_epoch REAL)");
-}
 
 int64_t PublishRuns::BytesOf(std::string_view identity, std::string_view table) {
   return static_cast<int64_t>(2 * identity.size() + table.size()) + kRunBytes;
@@ -51,10 +44,6 @@ bool PublishRuns::Add(uint32_t table, std::optional<uint32_t> known, const std::
         run.rows += rows;
         run.time = now;
         ++run.publishes;
-        if (last->second < written_ && !run.rewrite) {
-          run.rewrite = true;
-          rewrite_.push_back(last->second);
-        }
         return false;
       }
       last->second = runs_.size();
@@ -64,34 +53,22 @@ bool PublishRuns::Add(uint32_t table, std::optional<uint32_t> known, const std::
   return true;
 }
 
-absl::Status PublishRuns::Write(sqlite::Database& database, TableName table_name) {
-  if (written_ == runs_.size() && rewrite_.empty()) return absl::OkStatus();
-  absl::StatusOr<sqlite::Statement> insert = database.Prepare(
-      std::string(rewrite_.empty() ? "INSERT" : "INSERT OR REPLACE") +
-      " INTO qasino_server_publishes"
-      "(_rowid_, tablename, identity, first_rowid, nr_rows, nr_updates, last_update_epoch) "
-      "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)");
-  if (!insert.ok()) return insert.status();
+absl::Status PublishRuns::AppendTo(pages::PageSpace& space, pages::TablePages& pages,
+                                   TableName table_name) const {
   std::vector<const std::string*> identities(identities_.size());
   for (const auto& [identity, number] : identities_) identities[number] = &identity;
-  const auto write = [&](size_t place) {
-    Run& run = runs_[place];
-    run.rewrite = false;
-    insert->BindInteger(1, static_cast<int64_t>(place) + 1);
-    insert->BindText(2, table_name(run.table));
-    insert->BindText(3, *identities[run.identity]);
-    insert->BindInteger(4, run.first_rowid);
-    insert->BindInteger(5, run.rows);
-    insert->BindInteger(6, run.publishes);
-    insert->BindReal(7, absl::ToDoubleSeconds(run.time - absl::UnixEpoch()));
-    return insert->Run();
-  };
-  for (const size_t place : rewrite_) {
-    if (absl::Status status = write(place); !status.ok()) return status;
-  }
-  rewrite_.clear();
-  for (; written_ < runs_.size(); ++written_) {
-    if (absl::Status status = write(written_); !status.ok()) return status;
+  pages::Record record;
+  for (const Run& run : runs_) {
+    record.AddText(table_name(run.table));
+    record.AddText(*identities[run.identity]);
+    record.AddInteger(run.first_rowid);
+    record.AddInteger(run.rows);
+    record.AddInteger(run.publishes);
+    record.AddRealColumn(absl::ToDoubleSeconds(run.time - absl::UnixEpoch()));
+    if (!space.HasRoom(pages::TablePages::PagesOf(record.size()))) {
+      return absl::ResourceExhaustedError("no room for the list of publishes");
+    }
+    record.AppendTo(space, pages);
   }
   return absl::OkStatus();
 }

@@ -13,12 +13,13 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "services/sqlite/database.h"
+#include "services/pages/page_space.h"
+#include "services/pages/table_pages.h"
 
 namespace qasino::ingest {
 
 // Who published what into a shard: which runs of rows came from whom. In memory, until it is
-// written into the shard's table qasino_server_publishes, with a row for each run.
+// written as the shard's table qasino_server_publishes, with a row for each run.
 //
 // A table and identity have one run, unless the table is updated: rows that updates add then
 // extend the pair's last run where they follow it, and make a new one where they do not. An
@@ -29,8 +30,11 @@ class PublishRuns {
  public:
   using TableName = absl::FunctionRef<std::string_view(uint32_t table)>;
 
-  // Makes qasino_server_publishes.
-  static absl::Status CreateTable(sqlite::Database& database);
+  static constexpr std::string_view kTable = "qasino_server_publishes";
+  static constexpr std::string_view kSchema =
+      "CREATE TABLE qasino_server_publishes"
+      "(tablename TEXT, identity TEXT, first_rowid INTEGER, nr_rows INTEGER, nr_updates INTEGER, "
+      "last_update_epoch REAL)";
 
   // What a publish takes at the most, here and in the table.
   static int64_t BytesOf(std::string_view identity, std::string_view table);
@@ -52,8 +56,9 @@ class PublishRuns {
   bool Add(uint32_t table, std::optional<uint32_t> number, const std::string& identity,
            int64_t first_rowid, int64_t rows, absl::Time now);
 
-  // Writes the runs that are new or changed since the last time.
-  absl::Status Write(sqlite::Database& database, TableName table_name);
+  // Appends all runs to the table's pages. RESOURCE_EXHAUSTED when the space has no room.
+  absl::Status AppendTo(pages::PageSpace& space, pages::TablePages& pages,
+                        TableName table_name) const;
 
  private:
   struct Run {
@@ -63,7 +68,6 @@ class PublishRuns {
     int64_t rows;
     absl::Time time;  // of the last publish
     int32_t publishes = 1;
-    bool rewrite = false;  // it is in the table as it was
   };
 
   static uint64_t Key(uint32_t table, uint32_t identity) {
@@ -76,9 +80,6 @@ class PublishRuns {
   bool updates_ = false;
   // Each pair's last run; kept once there are updates.
   absl::flat_hash_map<uint64_t, size_t> last_runs_;
-  size_t written_ = 0;
-  // Those before `written_` that are to be written again.
-  std::vector<size_t> rewrite_;
 };
 
 }  // namespace qasino::ingest

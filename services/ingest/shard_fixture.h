@@ -13,11 +13,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "services/ingest/sqlite_shard.h"
+#include "services/ingest/paged_shard.h"
 #include "services/ingest/validate.h"
 #include "services/sqlite/database.h"
 
-// What the tests of the SQLite shard share.
+// What the tests of the shard share.
 namespace qasino::ingest {
 
 inline constexpr absl::Time kNow = absl::FromUnixSeconds(1'700'000'000);
@@ -71,7 +71,7 @@ inline v1::PublishRequest Update(const std::string& identity, const std::string&
 class ShardTest : public ::testing::Test {
  protected:
   void Open(const Limits& limits = {}) {
-    auto shard = OpenSqliteShard(limits);
+    auto shard = OpenPagedShard(limits);
     ASSERT_TRUE(shard.ok()) << shard.status();
     shard_ = std::move(*shard);
   }

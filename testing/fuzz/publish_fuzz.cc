@@ -10,7 +10,7 @@
 #include "absl/time/time.h"
 #include "qasino/v1/ingest.pb.h"
 #include "services/ingest/limits.h"
-#include "services/ingest/sqlite_shard.h"
+#include "services/ingest/paged_shard.h"
 #include "services/ingest/validate.h"
 #include "services/ingest/wire_scan.h"
 #include "testing/fuzz/oracle.h"
@@ -95,7 +95,7 @@ void Publish(const v1::PublishRequest& publish, ingest::Shard& shard, ReferenceT
 }
 
 void RunPublishes(const v1::PublishStreamRequest& request) {
-  absl::StatusOr<std::unique_ptr<ingest::Shard>> shard = ingest::OpenSqliteShard(kLimits);
+  absl::StatusOr<std::unique_ptr<ingest::Shard>> shard = ingest::OpenPagedShard(kLimits);
   RequireOk(shard.status(), "open a shard");
   ReferenceTables reference;
   for (int i = 0; i < request.publishes_size(); ++i) {

@@ -1,4 +1,4 @@
-// The `update` of tables in the SQLite shard.
+// The `update` of tables in a shard.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "services/ingest/paged_shard.h"
 #include "services/ingest/shard_fixture.h"
-#include "services/ingest/sqlite_shard.h"
 
 namespace qasino::ingest {
 namespace {

@@ -1,4 +1,4 @@
-// The SQLite shard against a plain model, with publishes at random.
+// The shard against a plain model, with publishes at random.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,8 +14,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "services/ingest/paged_shard.h"
 #include "services/ingest/shard_fixture.h"
-#include "services/ingest/sqlite_shard.h"
 #include "services/ingest/validate.h"
 
 namespace qasino::ingest {

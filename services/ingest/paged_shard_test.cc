@@ -1,4 +1,4 @@
-#include "services/ingest/sqlite_shard.h"
+#include "services/ingest/paged_shard.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
