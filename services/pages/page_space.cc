@@ -20,6 +20,9 @@ namespace {
 // no use, lest versions before 3.6 take the list for corrupt.
 constexpr size_t kMostListed = kPageSize / 4 - 8;
 
+// Memory is taken by pages of the system's usual size up to here, and then by huge ones.
+constexpr size_t kSmallBytes = size_t{2} << 20;
+
 // SQLite's limit is higher.
 constexpr int64_t kMostPages = int64_t{1} << 31;
 
@@ -35,6 +38,12 @@ absl::StatusOr<PageSpace> PageSpace::Reserve(int64_t pages) {
   if (bytes == MAP_FAILED) {
     return absl::ResourceExhaustedError(absl::StrCat("no address space for a database of ", pages,
                                                      " pages: ", std::strerror(errno)));
+  }
+  // Filling pages takes less time than the system does to find each of them. A small database
+  // stays small; where there are no huge pages, it is well too.
+  const size_t size = static_cast<size_t>(pages) * kPageSize;
+  if (size > kSmallBytes) {
+    madvise(static_cast<char*>(bytes) + kSmallBytes, size - kSmallBytes, MADV_HUGEPAGE);
   }
   PageSpace space;
   space.bytes_ = static_cast<uint8_t*>(bytes);

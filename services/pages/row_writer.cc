@@ -11,7 +11,8 @@
 namespace qasino::pages {
 namespace {
 
-// A number written as a text: 20 digits, or 15 with a sign, a dot and an exponent.
+// A number written as a text: 20 digits, or 15 with a sign, a dot and an
+// exponent.
 constexpr size_t kMostFormatted = 32;
 
 // What is kept between publishes.
@@ -171,12 +172,14 @@ absl::Status RowWriter::FindNumbers(const v1::Column& column, bool is_real_colum
 }
 
 int64_t RowWriter::MostPages() const {
-  // Beside its record a row has its size, its rowid, a pointer to it and one to its overflow.
+  // Beside its record a row has its size, its rowid, a pointer to it and one to
+  // its overflow.
   constexpr int64_t kOfCell = 24;
   const int64_t bytes =
       rows_ * (static_cast<int64_t>(most_header_ + number_bytes_) + kOfCell) + text_bytes_;
-  // Two leaves that follow one another have more than one page's bytes together, and a row with
-  // an overflow may leave another quarter of a page, and half of one, unused.
+  // Two leaves that follow one another have more than one page's bytes
+  // together, and a row with an overflow may leave another quarter of a page,
+  // and half of one, unused.
   constexpr int64_t kLeastOfTwo = 4'000;
   return 5 * bytes / (2 * kLeastOfTwo) + 2;
 }
@@ -188,7 +191,7 @@ RowWriter::Measured RowWriter::Measure(const TablePages& table, size_t limit) {
   TablePages::Counter counter(table);
   Measured measured;
   for (; measured.row < rows_; ++measured.row) {
-    const Encoded row = EncodeRow();
+    const Encoded row = EncodeRow(measured.row);
     if (row.size > limit) break;
     counter.Append(row.size);
   }
@@ -199,43 +202,46 @@ RowWriter::Measured RowWriter::Measure(const TablePages& table, size_t limit) {
 void RowWriter::AppendTo(PageSpace& space, TablePages& table) {
   Rewind();
   for (int64_t i = 0; i < rows_; ++i) {
-    const Encoded row = EncodeRow();
+    const Encoded row = EncodeRow(i);
     table.Append(space, row.begin, row.size);
   }
 }
 
-inline RowWriter::Encoded RowWriter::EncodeRow() {
+inline RowWriter::Encoded RowWriter::EncodeRow(int64_t row) {
   uint8_t* const body = header_ + most_header_;
+  // It is nowhere but here, so that it is in registers whatever the bytes are
+  // written to.
   RecordCursor at = {.header = header_, .body = body};
-  for (Cells& cells : next_) {
-    switch (cells.make) {
+  Cells* const end = next_.data() + next_.size();
+  for (Cells* cells = next_.data(); cells != end; ++cells) {
+    switch (cells->make) {
       case Make::kInteger:
-        PutInteger(at, *cells.integers++);
+        PutInteger(at, cells->integers[row]);
         break;
       case Make::kIntegerInReal:
-        PutRealColumn(at, *cells.integers++);
+        PutRealColumn(at, cells->integers[row]);
         break;
       case Make::kRealInInteger:
-        PutIntegerColumn(at, *cells.reals++);
+        PutIntegerColumn(at, cells->reals[row]);
         break;
       case Make::kRealInReal:
-        PutRealColumn(at, *cells.reals++);
+        PutRealColumn(at, cells->reals[row]);
         break;
       case Make::kReal:
-        PutReal(at, *cells.reals++);
+        PutReal(at, cells->reals[row]);
         break;
       case Make::kText:
-        PutText(at, **cells.texts++);
+        PutText(at, *cells->texts[row]);
         break;
       case Make::kBlob:
-        PutBlob(at, **cells.blobs++);
+        PutBlob(at, *cells->blobs[row]);
         break;
       case Make::kNulls:
-        std::memset(at.header, 0, static_cast<size_t>(cells.nulls));
-        at.header += cells.nulls;
+        std::memset(at.header, 0, static_cast<size_t>(cells->nulls));
+        at.header += cells->nulls;
         break;
       case Make::kAny:
-        EncodeAny(cells, at);
+        at = EncodeAny(*cells, at);
         break;
     }
   }
@@ -250,26 +256,42 @@ inline RowWriter::Encoded RowWriter::EncodeRow() {
   return {.begin = begin, .size = static_cast<size_t>(at.body - begin)};
 }
 
-void RowWriter::EncodeAny(Cells& cells, RecordCursor& at) {
+RecordCursor RowWriter::EncodeAny(Cells& cells, RecordCursor at) {
   const int kind = cells.kinds == nullptr ? cells.kind : *cells.kinds++;
   switch (kind) {
     case v1::INTEGER: {
       const int64_t value = *cells.integers++;
-      if (cells.type == v1::TEXT) return PutFormatted(at, value);
-      return cells.type == v1::REAL ? PutRealColumn(at, value) : PutInteger(at, value);
+      if (cells.type == v1::TEXT) {
+        PutFormatted(at, value);
+      } else if (cells.type == v1::REAL) {
+        PutRealColumn(at, value);
+      } else {
+        PutInteger(at, value);
+      }
+      return at;
     }
     case v1::REAL: {
       const double value = *cells.reals++;
-      if (cells.type == v1::TEXT) return PutFormatted(at, value);
-      if (cells.type == v1::INTEGER) return PutIntegerColumn(at, value);
-      return cells.type == v1::REAL ? PutRealColumn(at, value) : PutReal(at, value);
+      if (cells.type == v1::TEXT) {
+        PutFormatted(at, value);
+      } else if (cells.type == v1::INTEGER) {
+        PutIntegerColumn(at, value);
+      } else if (cells.type == v1::REAL) {
+        PutRealColumn(at, value);
+      } else {
+        PutReal(at, value);
+      }
+      return at;
     }
     case v1::TEXT:
-      return EncodeText(cells, at);
+      EncodeText(cells, at);
+      return at;
     case v1::BLOB:
-      return PutBlob(at, **cells.blobs++);
+      PutBlob(at, **cells.blobs++);
+      return at;
     default:
-      return PutNull(at);
+      PutNull(at);
+      return at;
   }
 }
 

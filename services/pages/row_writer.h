@@ -80,7 +80,7 @@ class RowWriter {
     };
   };
 
-  // A column, and what comes next in it. The pointers go along with the rows.
+  // A column, and, for kAny, what comes next in it: its pointers go along with the rows.
   struct Cells {
     Make make;
     uint8_t type;  // declared in the table, a v1::ColumnType
@@ -105,8 +105,9 @@ class RowWriter {
   absl::Status FindNumbers(const v1::Column& column, bool is_real_column, Cells& cells);
   // Goes back to the first row.
   void Rewind();
-  Encoded EncodeRow();
-  void EncodeAny(Cells& cells, RecordCursor& at);
+  // Rows come one after the other.
+  Encoded EncodeRow(int64_t row);
+  RecordCursor EncodeAny(Cells& cells, RecordCursor at);
   void EncodeText(Cells& cells, RecordCursor& at);
 
   int64_t rows_ = 0;
