@@ -27,7 +27,7 @@ struct Limits {
   int64_t identities_per_shard = 1'000'000;
   // The names of all its tables and columns; they travel in one message, ShardInfo.
   int64_t catalogue_bytes = 8 << 20;
-  // Its database. SQLite serializes into one block of memory, which is under 2 GiB.
+  // Its database, which is one block of memory.
   int64_t shard_bytes = int64_t{1536} << 20;
   // How long the writer may be busy with one `update`: rows that match many rows, many times,
   // make more work than their number tells.

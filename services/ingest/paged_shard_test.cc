@@ -233,6 +233,51 @@ TEST_F(ShardTest, NeverGrowsOverItsBytes) {
   EXPECT_EQ(sealed_.info.tables(0).rows(), stored);
 }
 
+// A publish that fits is not refused for an estimate.
+TEST_F(ShardTest, RoomIsMeasuredWhereItIsScarce) {
+  Open({.shard_bytes = 1 << 20});
+  v1::PublishRequest most = Publish("h1", "t", {Texts("a", {})});
+  for (int i = 0; i < 2'000; ++i) {
+    most.mutable_table()->mutable_columns(0)->add_texts(std::string(480, 'x'));
+  }
+  v1::PublishRequest more = most;
+  for (int i = 0; i < 2'000; ++i) more.mutable_table()->mutable_columns(0)->add_texts("y");
+  for (int i = 0; i < 200; ++i) {
+    more.mutable_table()->mutable_columns(0)->add_texts(std::string(480, 'x'));
+  }
+  EXPECT_THAT(std::string(shard_->Publish(more, kNow).status().message()),
+              HasSubstr("1048576 bytes"));
+  EXPECT_EQ(Add(most), 2'000);
+  Seal();
+  EXPECT_LE(sealed_.bytes.size(), 1u << 20);
+}
+
+TEST_F(ShardTest, RowsOverManyPages) {
+  for (const int size : {4'000, 4'057, 4'058, 4'059, 5'000, 8'200, 100'000, 3'000'000}) {
+    const std::string text(static_cast<size_t>(size), 'x');
+    EXPECT_EQ(Add(Publish(absl::StrCat("h", size), "t", {Texts("a", {text, "", text})})), 3);
+  }
+  auto copy = shard_->Copy();
+  ASSERT_TRUE(copy.ok()) << copy.status();
+  Read(std::move(*copy));
+  EXPECT_THAT(Rows("SELECT count(*), max(length(a)), sum(a <> '') FROM t"),
+              ElementsAre("24|3000000|16"));
+  Seal();
+  EXPECT_THAT(Rows("SELECT sum(length(a)) FROM t"), ElementsAre(absl::StrCat(2 * 3'129'374)));
+}
+
+TEST_F(ShardTest, AsManyTablesAsThereMayBe) {
+  const Limits limits;
+  for (int i = 0; i < limits.tables_per_shard; ++i) {
+    Add(Publish("h", absl::StrCat("t", i), {Integers("a", {i}), Texts("b", {"x"})}));
+  }
+  EXPECT_EQ(shard_->Publish(Publish("h", "more", {Integers("a", {1})}), kNow).status().code(),
+            absl::StatusCode::kResourceExhausted);
+  Seal();
+  EXPECT_THAT(Rows("SELECT count(*) FROM sqlite_schema"), ElementsAre("10001"));
+  EXPECT_THAT(Rows("SELECT a FROM t9999"), ElementsAre("9999"));
+}
+
 TEST_F(ShardTest, ACopyDoesNotDisturb) {
   Add(Publish("h1", "t", {Integers("a", {1})}));
   auto copy = shard_->Copy();

@@ -142,6 +142,41 @@ TEST_F(ShardTest, AnUpdateThatFailsLeavesNothing) {
   EXPECT_EQ(sealed_.info.publishers(), 3);
 }
 
+// Rows that came before a table's first update go where updates find them, and leave their
+// pages to others.
+TEST_F(ShardTest, TheFirstUpdateFindsRowsOfAllSizes) {
+  const std::string large(100'000, 'x');
+  v1::PublishRequest many = Publish("h1", "t", {Integers("k", {}), Texts("a", {})});
+  for (int i = 1; i <= 3'000; ++i) {
+    many.mutable_table()->mutable_columns(0)->add_integers(i);
+    many.mutable_table()->mutable_columns(1)->add_texts(i % 1'000 == 0 ? large : "small");
+  }
+  Add(many);
+  Add(Publish("h2", "t", {Integers("k", {3'001}), Reals("b", {2.0})}));
+  Add(Publish("h1", "other", {Texts("a", {large})}));
+  auto copy = shard_->Copy();
+  ASSERT_TRUE(copy.ok()) << copy.status();
+  const size_t before = copy->bytes.size();
+  // One that fails leaves the rows where they were.
+  v1::PublishRequest wrong = Update("h3", "t", {Integers("k", {1'000}), Texts("c", {"c"})}, {"k"});
+  wrong.mutable_table()->mutable_columns(1)->set_texts(0, std::string(33 << 20, 'x'));
+  Refusal(wrong);
+  EXPECT_EQ(
+      Change(Update("h3", "t", {Integers("k", {1'000, 3'002}), Texts("c", {"c", "d"})}, {"k"})),
+      "1+1");
+  EXPECT_EQ(Add(Publish("h4", "t", {Integers("k", {7}), Texts("d", {"late"})})), 1);
+  EXPECT_EQ(Add(Publish("h4", "after", {Texts("a", {large, large})})), 2);
+  Seal();
+  EXPECT_THAT(Rows("SELECT count(*), sum(k), sum(length(a)), sum(b), max(_rowid_) FROM t"),
+              ElementsAre("3003|4507510|314985|2.0|3003"));
+  EXPECT_THAT(Rows("SELECT k, length(a), c FROM t WHERE k >= 1000 AND c IS NOT NULL"),
+              ElementsAre("1000|100000|c", "3002|NULL|d"));
+  EXPECT_THAT(Rows("SELECT typeof(b), d FROM t WHERE _rowid_ IN (3001, 3003)"),
+              ElementsAre("real|NULL", "null|late"));
+  // Nothing of the rows is there twice.
+  EXPECT_LE(sealed_.bytes.size(), before + 2 * large.size() + 5 * 4'096);
+}
+
 TEST_F(ShardTest, UpdatesHaveTheLimitsOfPublishes) {
   Open({.columns_per_table = 3, .tables_per_shard = 1, .identities_per_shard = 1});
   EXPECT_EQ(Change(Update("h1", "t", {Integers("a", {1}), Integers("b", {1})}, {"a"})), "1+0");

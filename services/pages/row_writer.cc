@@ -11,8 +11,7 @@
 namespace qasino::pages {
 namespace {
 
-// A number written as a text: 20 digits, or 15 with a sign, a dot and an
-// exponent.
+// A number written as a text: 20 digits, or 15 with a sign, a dot and an exponent.
 constexpr size_t kMostFormatted = 32;
 
 // What is kept between publishes.
@@ -172,14 +171,12 @@ absl::Status RowWriter::FindNumbers(const v1::Column& column, bool is_real_colum
 }
 
 int64_t RowWriter::MostPages() const {
-  // Beside its record a row has its size, its rowid, a pointer to it and one to
-  // its overflow.
+  // Beside its record a row has its size, its rowid, a pointer to it and one to its overflow.
   constexpr int64_t kOfCell = 24;
   const int64_t bytes =
       rows_ * (static_cast<int64_t>(most_header_ + number_bytes_) + kOfCell) + text_bytes_;
-  // Two leaves that follow one another have more than one page's bytes
-  // together, and a row with an overflow may leave another quarter of a page,
-  // and half of one, unused.
+  // Two leaves that follow one another have more than one page's bytes together, and a row with
+  // an overflow may leave another quarter of a page, and half of one, unused.
   constexpr int64_t kLeastOfTwo = 4'000;
   return 5 * bytes / (2 * kLeastOfTwo) + 2;
 }
@@ -209,8 +206,7 @@ void RowWriter::AppendTo(PageSpace& space, TablePages& table) {
 
 inline RowWriter::Encoded RowWriter::EncodeRow(int64_t row) {
   uint8_t* const body = header_ + most_header_;
-  // It is nowhere but here, so that it is in registers whatever the bytes are
-  // written to.
+  // Its address goes nowhere, so that it stays in registers while bytes are written.
   RecordCursor at = {.header = header_, .body = body};
   Cells* const end = next_.data() + next_.size();
   for (Cells* cells = next_.data(); cells != end; ++cells) {
