@@ -24,15 +24,27 @@ prints one table of both in Markdown. Every figure is the median of several roun
 Qasino's figure by the limit's of the same round, with the least and the greatest. Nothing but
 Qasino should run meanwhile. No figure makes the exit code other than 0; it is 1 when
 something could not be measured.
+
+`instructions` counts the instructions of the hot paths (valgrind's callgrind; no transport)
+and compares them with the record in testing/bench/instructions.json. They hardly differ from
+run to run, so that a slowdown is seen which the other figures hide; one of more than 5 % is
+said in words. Renew the record when a path has become quicker, or slower for a good reason:
+
+  testing/bench/run --figures instructions --renew-instructions
 """
 
 INGEST = "services/ingest/qasino-ingest"
 STORE = "services/store/qasino-store"
 QUERY = "services/query/qasino-query"
 STANDALONE = "services/standalone/qasino"
+RECORD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "instructions.json")
 
 # Far beyond what a step takes.
 DEADLINE_S = 150
+# How long at most a question is asked again and again.
+REPEAT_S = 5
+# More instructions than so many times the record's are told of.
+SLOWER = 1.05
 # A generation that does not end while it is measured.
 LONG = "24h"
 DEBIAN_LIBRARIES = {"gRPC": "libgrpc++-dev", "protobuf": "libprotobuf-dev",
@@ -52,25 +64,29 @@ class Sizes:
     result_publishes: int  # of 1,000 rows each: the large result
     result_repeats: int
     aggregate_rounds: int
+    aggregates: int  # of one statement, from 64 clients
     freshness_rounds: int
     spread_rounds: int
     tables: int  # how many instead of one
     table_rows: int
     identities: int  # how many instead of one
     identity_rows: int
+    counted_publishes: int  # of 1,000 rows each, while instructions are counted
+    counted_selects: int
 
 
 FULL = Sizes(rounds=5, publishes=1000, rows=1000, echoes=40_000, small_publishes=200_000,
              unary_publishes=30_000, selects=30_000, result_publishes=100, result_repeats=5,
-             aggregate_rounds=3, freshness_rounds=3, spread_rounds=3, tables=2000, table_rows=500,
-             identities=10_000, identity_rows=100)
+             aggregate_rounds=3, aggregates=6400, freshness_rounds=3, spread_rounds=3, tables=2000, table_rows=500,
+             identities=10_000, identity_rows=100, counted_publishes=50, counted_selects=300)
 QUICK = dataclasses.replace(FULL, rounds=3, publishes=200, echoes=10_000, small_publishes=50_000,
                             unary_publishes=10_000, selects=10_000, aggregate_rounds=1,
                             freshness_rounds=1, spread_rounds=1)
 TINY = Sizes(rounds=1, publishes=20, rows=100, echoes=200, small_publishes=500,
              unary_publishes=200, selects=200, result_publishes=3, result_repeats=1,
-             aggregate_rounds=1, freshness_rounds=1, spread_rounds=1, tables=20, table_rows=10,
-             identities=50, identity_rows=10)
+             aggregate_rounds=1, aggregates=128, freshness_rounds=1, spread_rounds=1, tables=20,
+             table_rows=10, identities=50, identity_rows=10, counted_publishes=2,
+             counted_selects=10)
 SIZES = {"full": FULL, "quick": QUICK, "tiny": TINY}
 
 
@@ -197,19 +213,23 @@ class Row:
 class Bench:
     """Measures. Each figure's samples are kept in `samples`, its lines in `rows`."""
 
-    def __init__(self, binaries, sizes):
+    def __init__(self, binaries, sizes, record=RECORD, renew=False):
         self.binaries = binaries
         self.sizes = sizes
+        self.record_file = record  # of instructions
+        self.renew = renew
         self.rows = []
+        self.remarks = []
         self.samples = collections.OrderedDict()
         self.failures = []
         self.large_publish_seconds = None  # see large_publish
 
     # -- running things
 
-    def drive(self, program, *arguments):
-        """What a program of this folder prints."""
-        command = [os.path.join(self.binaries, "testing/bench", program), *map(str, arguments)]
+    def drive(self, program, *arguments, under=()):
+        """What a program of this folder prints; run by another command if one is given."""
+        command = [*under, os.path.join(self.binaries, "testing/bench", program),
+                   *map(str, arguments)]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,
                                   text=True, timeout=DEADLINE_S, env=_environment(),
@@ -217,7 +237,8 @@ class Bench:
         except subprocess.TimeoutExpired:
             raise BenchError(f"{program} is not done after {DEADLINE_S} s") from None
         except OSError as error:
-            raise BenchError(f"{program} cannot be run: {error.strerror}") from None
+            name = under[0] if under else program
+            raise BenchError(f"{name} cannot be run: {error.strerror}") from None
         if done.returncode != 0:
             raise BenchError(f"{program}: {done.stderr.strip() or 'failed silently'}")
         return json.loads(done.stdout)
@@ -296,14 +317,16 @@ class Bench:
     def publishing(self):
         """1: rows in."""
         sizes = self.sizes
-        limits, values, seconds, cpu = [], [], [], []
+        limits, shard, values, seconds, cpu = [], [], [], [], []
         for _ in range(sizes.rounds):
             limit = self.drive("sqlite_limits", "insert", "--publishes", sizes.publishes,
                                "--rows", sizes.rows)
             outcome = self.publish_alone(publishes=sizes.publishes, rows=sizes.rows,
                                          identities=sizes.publishes)
+            alone = self.drive("shard_load", "--publishes", sizes.publishes, "--rows", sizes.rows)
             limits.append(_rate(limit, "rows"))
             values.append(_rate(outcome, "rows"))
+            shard.append(_rate(alone, "rows"))
             seconds.append(outcome["seconds"])
             cpu.append(outcome["ingest_cpu_seconds"])
         self.large_publish_seconds = statistics.median(seconds)
@@ -311,6 +334,8 @@ class Bench:
                      f"publish {sizes.rows:,} rows × 6 columns, {sizes.publishes:,} identities, "
                      "PublishStream / SQLite INSERT", limits, values, "rows/s")
         self.record("publish_stream_rows", ingest_cpu_seconds=cpu)
+        self.compare("shard", "the shard alone, sealed, one thread / SQLite INSERT", limits, shard,
+                     "rows/s")
 
     def small_calls(self):
         """2: one-row publishes."""
@@ -395,15 +420,18 @@ class Bench:
     def _aggregate(self, target):
         each, same = [], []
         rows = self.sizes.publishes * self.sizes.rows
-        for _ in range(self.sizes.aggregate_rounds):
-            # Statements that differ and answer alike cannot be answered from a cache.
-            for values, bound in ((each, "-{}"), (same, "0")):
+        for number in range(1, self.sizes.aggregate_rounds + 1):
+            # Statements that differ and answer alike cannot be answered from a cache; each
+            # round has its own, and the one that is asked again and again is new to it too.
+            for values, bound, calls in ((each, f"-{number}{{}}", 64),
+                                         (same, f"-90{number}", self.sizes.aggregates)):
                 values.append(_rate(self.drive(
-                    "query_load", "--target", target, "--calls", 64, "--sql",
+                    "query_load", "--target", target, "--calls", calls, "--most-seconds",
+                    REPEAT_S, "--sql",
                     f"SELECT count(*), sum(pid), avg(load) FROM large WHERE pid >= {bound}"),
                     "calls"))
         self.compare("aggregate", f"aggregate over {rows:,} rows, the same from 64 clients / "
-                     "64 that differ", each, same, "calls/s")
+                     "executed each time", each, same, "calls/s")
 
     def freshness(self):
         """5 and 6: the end of a generation, and memory."""
@@ -470,9 +498,64 @@ class Bench:
                      f"{sizes.identities:,} identities / as 1", one_identity, many_identities,
                      "rows/s")
 
+    def instructions(self):
+        """What the hot paths cost, in instructions, beside the record."""
+        sizes = self.sizes
+        paths = collections.OrderedDict([
+            ("publish_row", ("publish into the shard and seal it, each row",
+                             ["publish", "--publishes", sizes.counted_publishes])),
+            ("select_1", ("answer `SELECT 1`", ["select", "--queries", sizes.counted_selects])),
+            ("result_row", ("answer a large result, each row",
+                            ["result", "--publishes", sizes.counted_publishes]))])
+        counts = {name: self._count_instructions(arguments)
+                  for name, (_, arguments) in paths.items()}
+        facts = machine()
+        made_with = {"compiler": facts["compiler"] + " -O2", "libraries": facts["libraries"]}
+        if self.renew:
+            with open(self.record_file, "w", encoding="utf-8") as file:
+                json.dump({**made_with, "instructions": {
+                    name: round(count) for name, count in counts.items()}}, file, indent=1)
+                file.write("\n")
+        try:
+            with open(self.record_file, encoding="utf-8") as file:
+                record = json.load(file)
+        except OSError as error:
+            raise BenchError(f"{self.record_file}: {error.strerror}") from None
+        if {key: record[key] for key in made_with} != made_with:
+            self.remarks.append("The record of instructions was made with another compiler or "
+                                "other libraries; that alone makes a difference.")
+        slower = []
+        for name, (what, _) in paths.items():
+            before = record["instructions"][name]
+            ratio = counts[name] / before
+            self.record(f"instructions_{name}", limit=[before], qasino=[counts[name]],
+                        ratio=[ratio])
+            self.rows.append(Row(f"instructions to {what} / the record's", f"{before:,}",
+                                 f"{counts[name]:,.0f}", f"**{ratio:.2f}**"))
+            if ratio > SLOWER:
+                slower.append(name)
+                self.remarks.append(f"SLOWER: to {what} takes {100 * (ratio - 1):.0f} % more "
+                                    f"instructions than on record, {counts[name]:,.0f} instead "
+                                    f"of {before:,}.")
+        if not slower:
+            self.remarks.append("No hot path takes over 5 % more instructions than on record.")
+
+    def _count_instructions(self, arguments):
+        """Of one path, by what it did."""
+        with tempfile.NamedTemporaryFile(prefix="qasino-bench-", suffix=".log") as log:
+            outcome = self.drive(
+                "hot_paths", *arguments,
+                under=["valgrind", "--tool=callgrind", "--toggle-collect=HotPath",
+                       "--callgrind-out-file=/dev/null", f"--log-file={log.name}"])
+            text = log.read().decode(errors="replace")
+        collected = re.search(r"Collected : (\d+)", text)
+        if collected is None or int(collected.group(1)) == 0:
+            raise BenchError("valgrind collected nothing: " + " / ".join(text.splitlines()[-3:]))
+        return int(collected.group(1)) / outcome["of"]
+
     FIGURES = collections.OrderedDict([
         ("publishing", publishing), ("small-calls", small_calls), ("queries", queries),
-        ("freshness", freshness), ("spread", spread)])
+        ("freshness", freshness), ("spread", spread), ("instructions", instructions)])
 
     def run(self, figures):
         for name in figures:
@@ -579,6 +662,9 @@ def main(arguments=None):
     parser.add_argument("--size", choices=sorted(SIZES), default="full", help=argparse.SUPPRESS)
     parser.add_argument("--figures", metavar="NAME", nargs="+", choices=list(Bench.FIGURES),
                         default=list(Bench.FIGURES), help="only these of: %(choices)s")
+    parser.add_argument("--renew-instructions", action="store_true",
+                        help="make this run's counts of instructions the record")
+    parser.add_argument("--record", default=RECORD, help=argparse.SUPPRESS)
     parser.add_argument("--json", metavar="FILE", help="write all samples to this file")
     parser.add_argument("--binaries", default="bazel-bin", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -586,7 +672,8 @@ def main(arguments=None):
     # So that the servers are ended and their folders removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     facts = machine()
-    bench = Bench(os.path.abspath(options.binaries), SIZES[options.size])
+    bench = Bench(os.path.abspath(options.binaries), SIZES[options.size], options.record,
+                  options.renew_instructions)
     begin = time.monotonic()
     try:
         bench.run(options.figures)
@@ -594,6 +681,8 @@ def main(arguments=None):
         return 130
     print(format_machine(facts) + "\n")
     print(format_table(bench.rows))
+    for remark in bench.remarks:
+        print("\n" + remark)
     for failure in bench.failures:
         print(f"\ncould not be measured: {failure}")
     bench.progress(f"-- {time.monotonic() - begin:.0f} s in all")

@@ -9,26 +9,34 @@
 
 namespace qasino::bench {
 
-void CallLoad::Run(int64_t calls, int in_flight) {
+void CallLoad::Run(int64_t calls, int in_flight, double most_seconds) {
   const int slots = static_cast<int>(std::min<int64_t>(calls, in_flight));
   calls_ = calls;
+  most_seconds_ = most_seconds;
   next_ = slots;
   {
     absl::MutexLock lock(&mu_);
     running_ = slots;
   }
-  const auto begin = std::chrono::steady_clock::now();
+  begin_ = std::chrono::steady_clock::now();
   for (int slot = 0; slot < slots; ++slot) Start(slot, slot);
   {
     absl::MutexLock lock(&mu_);
     mu_.Await(absl::Condition(
         +[](int* running) { return *running == 0; }, &running_));
   }
-  seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  seconds_ = Elapsed();
+}
+
+double CallLoad::Elapsed() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
 }
 
 void CallLoad::Done(int slot, const grpc::Status& status) {
   if (status.ok()) {
+    ended_.fetch_add(1, std::memory_order_relaxed);
+  }
+  if (status.ok() && Elapsed() < most_seconds_) {
     const int64_t number = next_.fetch_add(1, std::memory_order_relaxed);
     if (number < calls_) {
       Start(number, slot);
@@ -49,7 +57,7 @@ int CallLoad::Print() const {
     fmt::print(stderr, "a call failed: {}\n", first_error_);
     return 1;
   }
-  fmt::print("{{\"calls\": {}, \"seconds\": {:.6f}}}\n", calls_, seconds_);
+  fmt::print("{{\"calls\": {}, \"seconds\": {:.6f}}}\n", ended_.load(), seconds_);
   return 0;
 }
 

@@ -2,7 +2,9 @@
 #define QASINO_TESTING_BENCH_CALL_LOAD_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,8 +30,9 @@ class CallLoad {
  public:
   virtual ~CallLoad() = default;
 
-  // Returns when every call has ended. Once.
-  void Run(int64_t calls, int in_flight);
+  // Returns when every call has ended. None begins after `most_seconds`. Once.
+  void Run(int64_t calls, int in_flight,
+           double most_seconds = std::numeric_limits<double>::infinity());
 
   // Prints {"calls": …, "seconds": …} on standard output and returns 0; or says on standard
   // error how a call failed and returns 1. After Run.
@@ -43,8 +46,15 @@ class CallLoad {
   void Done(int slot, const grpc::Status& status);
 
  private:
+  double Elapsed() const;
+
+  // Constant while calls run.
   int64_t calls_ = 0;
+  double most_seconds_ = 0;
+  std::chrono::steady_clock::time_point begin_;
+
   std::atomic<int64_t> next_ = 0;
+  std::atomic<int64_t> ended_ = 0;
   double seconds_ = 0;
 
   mutable absl::Mutex mu_;

@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <CLI/CLI.hpp>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -79,10 +80,12 @@ int main(int argc, char** argv) {
   std::string target, sql = "SELECT 1";
   int64_t calls = 50'000;
   int in_flight = 64, channels = 1;
+  double most_seconds = std::numeric_limits<double>::infinity();
   CLI::App app("Runs a statement many times, many queries in flight.");
   app.add_option("--target", target, "host:port of query")->required();
   app.add_option("--sql", sql, "a {} in it becomes the number of the call")->capture_default_str();
   app.add_option("--calls", calls)->capture_default_str();
+  app.add_option("--most-seconds", most_seconds, "begin no call after so long; none: no limit");
   app.add_option("--in-flight", in_flight)->capture_default_str();
   app.add_option("--channels", channels)->capture_default_str();
   CLI11_PARSE(app, argc, argv);
@@ -90,6 +93,6 @@ int main(int argc, char** argv) {
   const auto connected = qasino::bench::Connect(target, channels);
   if (connected.empty()) return 2;
   QueryLoad load(connected, sql);
-  load.Run(calls, in_flight);
+  load.Run(calls, in_flight, most_seconds);
   return load.Print();
 }

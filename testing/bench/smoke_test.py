@@ -7,20 +7,50 @@ from testing.bench import bench
 
 def test_measures_every_figure(tmp_path, capsys):
     samples = tmp_path / "samples.json"
-    code = bench.main(["--size", "tiny", "--binaries", ".", "--json", str(samples)])
+    record = tmp_path / "instructions.json"
+    code = bench.main(["--size", "tiny", "--binaries", ".", "--json", str(samples),
+                       "--record", str(record), "--renew-instructions"])
     printed = capsys.readouterr()
     assert code == 0, printed.out + printed.err
 
     figures = json.loads(samples.read_text(encoding="utf-8"))["figures"]
     assert set(figures) == {
-        "publish_stream_rows", "publish_stream_small", "publish_unary_small", "select_1",
+        "publish_stream_rows", "publish_stream_small", "publish_unary_small", "select_1", "shard",
         "large_result", "large_result_by_row", "aggregate", "freshness_processes",
-        "freshness_standalone", "memory_processes", "memory_standalone", "tables", "identities"}
+        "freshness_standalone", "memory_processes", "memory_standalone", "tables", "identities",
+        "instructions_publish_row", "instructions_select_1", "instructions_result_row"}
     for name, figure in figures.items():
         for value in figure.get("ratio", figure.get("seen_ms", [])):
             assert value > 0, name
     table = [line for line in printed.out.splitlines() if line.startswith("|")]
-    assert len(table) == 2 + 9 + 8
+    assert len(table) == 2 + 10 + 8 + 3
+
+
+def test_compares_instructions_with_the_record(tmp_path, capsys):
+    arguments = ["--size", "tiny", "--binaries", ".", "--figures", "instructions", "--record",
+                 str(tmp_path / "instructions.json")]
+    assert bench.main(arguments) == 1
+    assert "instructions.json: No such file" in capsys.readouterr().out
+    assert bench.main(arguments + ["--renew-instructions"]) == 0
+    assert "No hot path takes over 5 % more" in capsys.readouterr().out
+
+    record = json.loads((tmp_path / "instructions.json").read_text(encoding="utf-8"))
+    counts = record["instructions"]
+    before = dict(counts)
+    counts["select_1"] = counts["select_1"] * 9 // 10
+    record["compiler"] = "another"
+    (tmp_path / "instructions.json").write_text(json.dumps(record), encoding="utf-8")
+    samples = tmp_path / "samples.json"
+    assert bench.main(arguments + ["--json", str(samples)]) == 0
+    printed = capsys.readouterr().out
+    assert "SLOWER: to answer `SELECT 1` takes 11 % more instructions" in printed
+    assert printed.count("SLOWER") == 1
+    assert "made with another compiler" in printed
+    # The same work takes as many instructions.
+    figures = json.loads(samples.read_text(encoding="utf-8"))["figures"]
+    for name, count in before.items():
+        again = figures[f"instructions_{name}"]["qasino"][0]
+        assert abs(again / count - 1) < 0.01, (name, count, again)
 
 
 def test_says_what_could_not_be_measured(tmp_path, capsys):
