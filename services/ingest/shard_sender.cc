@@ -2,6 +2,9 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
+#include <grpcpp/completion_queue.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
 
 #include <algorithm>
 #include <chrono>
@@ -10,15 +13,17 @@
 #include <vector>
 
 #include "absl/time/clock.h"
-#include "qasino/v1/snapshot.grpc.pb.h"
+#include "qasino/v1/snapshot.pb.h"
 #include "services/ingest/failpoints.h"
 #include "services/server/failpoint.h"
 #include "services/server/log.h"
+#include "services/transfer/shard_chunk.h"
 
 namespace qasino::ingest {
 namespace {
 
 constexpr int64_t kBytesASecond = 8 << 20;
+constexpr char kPutShard[] = "/qasino.v1.SnapshotStore/PutShard";
 
 int64_t SizeOf(const SealedShard& shard) { return static_cast<int64_t>(shard.bytes.size()); }
 
@@ -187,25 +192,54 @@ absl::Status ShardSender::Put(const SealedShard& shard) {
     if (stopping_) return absl::CancelledError("ingest is stopping");
     running_ = &context;
   }
-  const std::unique_ptr<v1::SnapshotStore::Stub> stub = v1::SnapshotStore::NewStub(store_);
-  v1::PutShardResponse response;
-  const std::unique_ptr<grpc::ClientWriter<v1::PutShardRequest>> writer =
-      stub->PutShard(&context, &response);
-  v1::PutShardRequest request;
-  *request.mutable_info() = shard.info;
-  bool open = writer->Write(request);
-  for (size_t offset = 0; open && offset < shard.bytes.size(); offset += options_.chunk_bytes) {
-    const std::string_view part = shard.bytes.substr(offset, options_.chunk_bytes);
-    v1::ShardChunk& chunk = *request.mutable_chunk();
-    chunk.set_offset(offset);
-    chunk.set_data(part.data(), part.size());
-    // False: the store has answered already, perhaps because it holds the shard.
-    open = writer->Write(request);
-  }
-  writer->WritesDone();
-  const grpc::Status status = writer->Finish();
+  const absl::Status status = Upload(context, shard);
   absl::MutexLock lock(&mutex_);
   running_ = nullptr;
+  return status;
+}
+
+absl::Status ShardSender::Upload(grpc::ClientContext& context, const SealedShard& shard) {
+  // Messages are made by hand and not by the stub, so that gRPC reads the bytes where they are.
+  // The call is served by this thread: each operation is begun and waited for.
+  grpc::CompletionQueue done;
+  const auto finished = [&done] {
+    void* tag = nullptr;
+    bool ok = false;
+    return done.Next(&tag, &ok) && ok;
+  };
+  const std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call =
+      grpc::GenericStub(store_).PrepareCall(&context, kPutShard, &done);
+  call->StartCall(nullptr);
+  bool open = finished();
+  v1::PutShardRequest info;
+  *info.mutable_info() = shard.info;
+  grpc::ByteBuffer message;
+  bool own_buffer = false;
+  grpc::Status status =
+      grpc::SerializationTraits<v1::PutShardRequest>::Serialize(info, &message, &own_buffer);
+  if (!status.ok()) context.TryCancel();
+  if (open && status.ok()) {
+    call->Write(message, nullptr);
+    open = finished();
+  }
+  for (size_t offset = 0; open && offset < shard.bytes.size(); offset += options_.chunk_bytes) {
+    const std::string_view part = shard.bytes.substr(offset, options_.chunk_bytes);
+    call->Write(transfer::ChunkMessage(offset, transfer::Share(part, shard.owner)), nullptr);
+    // False: the store has answered already, perhaps because it holds the shard.
+    open = finished();
+  }
+  if (open) {
+    call->WritesDone(nullptr);
+    finished();
+  }
+  // The answer, if there is one, comes before the status.
+  call->Read(&message, nullptr);
+  finished();
+  call->Finish(&status, nullptr);
+  finished();
+  done.Shutdown();
+  while (finished()) {
+  }
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
 }
 

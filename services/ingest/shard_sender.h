@@ -61,6 +61,7 @@ class ShardSender {
  private:
   void Send();
   absl::Status Put(const SealedShard& shard);
+  absl::Status Upload(grpc::ClientContext& context, const SealedShard& shard);
   void GiveUp() ABSL_LOCKS_EXCLUDED(mutex_);
   void Remove(size_t place) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ShowBacklog() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

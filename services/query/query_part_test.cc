@@ -66,6 +66,16 @@ TEST_F(QueryPartTest, SwapsSnapshotsAndFetchesEachShardOnce) {
   EXPECT_EQ(store_.fetches(), 2);
 }
 
+TEST_F(QueryPartTest, ALargeShardArrivesWhole) {
+  Start();
+  FakeShard shard("large", 60);
+  shard.Table("t", {"x INTEGER", "y BLOB"});
+  shard.Publish("host", "t", {"7, zeroblob(5000001)", "8, x'00ff'"});
+  const auto sealed = shard.Seal();
+  store_.Offer(ManifestOf(60, {sealed}), {sealed});
+  EXPECT_EQ(AskAt(60, 1, "SELECT sum(length(y)) FROM t").first_integer, 5'000'003);
+}
+
 TEST_F(QueryPartTest, NeverGoesBackToAnOlderGeneration) {
   Start();
   const auto a = Shard("a", 60, 10);

@@ -91,12 +91,16 @@ class ShardFetcher {
   absl::StatusOr<std::shared_ptr<const ShardImage>> GetRunningShard(ByteBudget& budget);
 
  private:
-  // Receives a shard from *received on, which grows by what came.
-  absl::Status FetchFrom(int64_t generation, const ShardImage& image, uint64_t* received);
+  class Arrival;
+
+  // Receives what of a shard has not come yet.
+  absl::Status FetchFrom(int64_t generation, Arrival& arrival);
   // Receives a shard of which nothing is known before.
-  template <typename Begin>
+  template <typename Request>
   absl::StatusOr<std::shared_ptr<const ShardImage>> FetchWhole(const ShardImages& held,
-                                                               ByteBudget& budget, Begin begin);
+                                                               ByteBudget& budget,
+                                                               const char* method,
+                                                               const Request& request);
 
   // Constant after construction.
   const std::shared_ptr<grpc::Channel> channel_;

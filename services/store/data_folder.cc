@@ -118,16 +118,18 @@ IncomingShard::~IncomingShard() {
   }
 }
 
-absl::Status IncomingShard::Append(std::string_view bytes) {
-  if (bytes.size() > info_.size_bytes() - size_) {
+absl::Status IncomingShard::Append(absl::Span<const std::string_view> pieces) {
+  uint64_t more = 0;
+  for (const std::string_view piece : pieces) more += piece.size();
+  if (more > info_.size_bytes() - size_) {
     return absl::InvalidArgumentError(absl::StrCat("shard '", info_.shard_id(), "' has more than ",
                                                    "the ", info_.size_bytes(),
                                                    " bytes that its info says"));
   }
   server::Failpoint(kShardSteps.before_write);
-  if (absl::Status status = file_->Append(bytes); !status.ok()) return status;
-  checksum_.Update(bytes);
-  size_ += bytes.size();
+  if (absl::Status status = file_->AppendPieces(pieces); !status.ok()) return status;
+  for (const std::string_view piece : pieces) checksum_.Update(piece);
+  size_ += more;
   return absl::OkStatus();
 }
 

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
 #include "qasino/v1/snapshot.pb.h"
 #include "services/store/checksum.h"
 #include "services/store/failpoints.h"
@@ -37,9 +38,10 @@ class IncomingShard {
   const v1::ShardInfo& info() const { return info_; }
   uint64_t size() const { return size_; }
 
-  // Writes the bytes that follow. INVALID_ARGUMENT when they are more than the info
-  // says, and nothing of them is written.
-  absl::Status Append(std::string_view bytes);
+  // Writes the bytes that follow, which are these pieces one after another. INVALID_ARGUMENT
+  // when they are more than the info says, and nothing of them is written.
+  absl::Status Append(absl::Span<const std::string_view> pieces);
+  absl::Status Append(std::string_view bytes) { return Append(absl::MakeConstSpan(&bytes, 1)); }
 
   // Checks size and checksum and brings the file onto the disk. INVALID_ARGUMENT:
   // too few bytes; DATA_LOSS: another checksum. Call it once, after all bytes.

@@ -4,10 +4,13 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <utility>
 
@@ -19,6 +22,10 @@ namespace {
 // Dirty bytes after which the kernel is asked to begin writing, so that the sync at
 // a large file's end is short.
 constexpr uint64_t kWriteBehindBytes = 8 << 20;
+
+// Written by one call.
+constexpr size_t kMostPieces = 256;
+static_assert(kMostPieces <= IOV_MAX);
 
 absl::Status ErrnoStatus(int error, const std::string& doing, const std::string& path) {
   const std::string message =
@@ -66,14 +73,18 @@ class PosixWritableFile : public WritableFile {
   PosixWritableFile(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
 
   absl::Status Append(std::string_view bytes) override {
-    while (status_.ok() && !bytes.empty()) {
-      const ssize_t written = Retry([&] { return ::write(fd_.get(), bytes.data(), bytes.size()); });
-      if (written < 0) {
-        status_ = ErrnoStatus(errno, "write", path_);
-        break;
+    return AppendPieces(absl::MakeConstSpan(&bytes, 1));
+  }
+
+  absl::Status AppendPieces(absl::Span<const std::string_view> pieces) override {
+    std::array<iovec, kMostPieces> vectors;
+    while (status_.ok() && !pieces.empty()) {
+      const size_t count = std::min(pieces.size(), vectors.size());
+      for (size_t i = 0; i < count; ++i) {
+        vectors[i] = {const_cast<char*>(pieces[i].data()), pieces[i].size()};
       }
-      bytes.remove_prefix(static_cast<size_t>(written));
-      size_ += static_cast<uint64_t>(written);
+      Write({vectors.data(), count});
+      pieces.remove_prefix(count);
     }
     if (status_.ok() && size_ - begun_ >= kWriteBehindBytes) {
       // Only a hint: what goes wrong here, Sync reports.
@@ -92,6 +103,32 @@ class PosixWritableFile : public WritableFile {
   }
 
  private:
+  // Changes the vectors when not all is written at once.
+  void Write(absl::Span<iovec> vectors) {
+    while (!vectors.empty()) {
+      if (vectors.front().iov_len == 0) {
+        vectors.remove_prefix(1);
+        continue;
+      }
+      const ssize_t result = Retry(
+          [&] { return ::writev(fd_.get(), vectors.data(), static_cast<int>(vectors.size())); });
+      if (result < 0) {
+        status_ = ErrnoStatus(errno, "write", path_);
+        return;
+      }
+      auto written = static_cast<size_t>(result);
+      size_ += written;
+      while (written > 0) {
+        iovec& first = vectors.front();
+        const size_t of_first = std::min(written, first.iov_len);
+        first.iov_base = static_cast<char*>(first.iov_base) + of_first;
+        first.iov_len -= of_first;
+        written -= of_first;
+        if (first.iov_len == 0) vectors.remove_prefix(1);
+      }
+    }
+  }
+
   const Descriptor fd_;
   const std::string path_;
   uint64_t size_ = 0;

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 
 // The one seam between the store and its disk, so that tests can fail the disk.
 //
@@ -28,6 +29,12 @@ class WritableFile {
   virtual ~WritableFile() = default;
   // Writes all of `bytes` behind what is there.
   virtual absl::Status Append(std::string_view bytes) = 0;
+  // The same for bytes that are in pieces, in their order.
+  virtual absl::Status AppendPieces(absl::Span<const std::string_view> pieces) {
+    absl::Status status;
+    for (size_t i = 0; status.ok() && i < pieces.size(); ++i) status = Append(pieces[i]);
+    return status;
+  }
   // Returns when everything appended is on the disk.
   virtual absl::Status Sync() = 0;
 };

@@ -4,7 +4,11 @@
 
 #include <csignal>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "services/store/faulty_file_system.h"
@@ -44,6 +48,23 @@ TEST_F(FileSystemTest, WritesAndReads) {
   ASSERT_TRUE(got.ok()) << got.status();
   EXPECT_EQ(std::string(buffer, *got), "two");
   EXPECT_EQ(*(*read)->ReadAt(99, sizeof buffer, buffer), 0u);
+}
+
+TEST_F(FileSystemTest, PiecesAreWrittenInTheirOrder) {
+  std::string whole;
+  std::vector<std::string> pieces;
+  // More than one call of the system takes, with empty ones among them.
+  for (int i = 0; i < 3000; ++i) {
+    pieces.push_back(i % 7 == 0 ? "" : absl::StrCat(i, " "));
+    whole += pieces.back();
+  }
+  auto file = files_.Create(Path("file"));
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ((*file)->AppendPieces({}), absl::OkStatus());
+  EXPECT_EQ((*file)->AppendPieces(std::vector<std::string_view>(pieces.begin(), pieces.end())),
+            absl::OkStatus());
+  EXPECT_EQ((*file)->Append("end"), absl::OkStatus());
+  EXPECT_EQ(*ReadWholeFile(files_, Path("file"), 1 << 20), whole + "end");
 }
 
 TEST_F(FileSystemTest, ErrorsNameThePathAndTheFault) {

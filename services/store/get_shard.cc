@@ -16,6 +16,7 @@
 #include "services/store/calls.h"
 #include "services/store/grpc_status.h"
 #include "services/store/messages.h"
+#include "services/transfer/shard_chunk.h"
 
 namespace qasino::store {
 namespace {
@@ -123,7 +124,10 @@ class GetShard : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public Strea
     end_offset_ = info.size_bytes();
     Response first;
     *first.mutable_info() = info;
-    Fetched(first);
+    auto message = std::make_unique<grpc::ByteBuffer>();
+    const grpc::Status written = WriteMessage(first, message.get());
+    if (!written.ok()) return Fail(absl::InternalError(written.error_message()));
+    Fetched(std::move(message));
   }
 
   void Fail(const absl::Status& status) {
@@ -135,11 +139,8 @@ class GetShard : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public Strea
   void Fetch() {
     const auto size =
         static_cast<size_t>(std::min<uint64_t>(calls_->chunk_bytes, end_offset_ - offset_));
-    Response response;
-    v1::ShardChunk& chunk = *response.mutable_chunk();
-    chunk.set_offset(offset_);
-    chunk.mutable_data()->resize(size);
-    const auto got = file_->ReadAt(offset_, size, chunk.mutable_data()->data());
+    transfer::NewSlice data = transfer::Allocate(size);
+    const auto got = file_->ReadAt(offset_, size, data.bytes);
     absl::Status status = got.status();
     if (status.ok() && *got != size) {
       status = absl::DataLossError(absl::StrCat("the file of shard '", request_.shard_id(),
@@ -153,19 +154,18 @@ class GetShard : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public Strea
                                        : absl::InternalError(std::string(status.message())));
       return;
     }
+    auto message =
+        std::make_unique<grpc::ByteBuffer>(transfer::ChunkMessage(offset_, std::move(data.slice)));
     offset_ += size;
     calls_->metrics->bytes_sent->Increment(static_cast<double>(size));
-    Fetched(response);
+    Fetched(std::move(message));
   }
 
-  void Fetched(const Response& response) {
+  void Fetched(std::unique_ptr<grpc::ByteBuffer> message) {
     const bool last = offset_ == end_offset_;
-    auto bytes = std::make_unique<grpc::ByteBuffer>();
-    const grpc::Status written = WriteMessage(response, bytes.get());
     absl::MutexLock lock(&mutex_);
     fetching_ = false;
-    if (!written.ok()) return EndWith(absl::InternalError(written.error_message()));
-    next_ = std::move(bytes);
+    next_ = std::move(message);
     all_fetched_ = last;
     Continue();
   }

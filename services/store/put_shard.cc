@@ -9,7 +9,9 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -19,13 +21,13 @@
 #include "services/store/calls.h"
 #include "services/store/grpc_status.h"
 #include "services/store/put_request_scan.h"
+#include "services/transfer/shard_chunk.h"
 
 namespace qasino::store {
 namespace {
 
 using Request = v1::PutShardRequest;
 
-constexpr size_t kMaxChunkBytes = 1 << 20;
 // Messages that wait while one goes to the disk.
 constexpr size_t kMaxQueued = 1;
 
@@ -140,6 +142,15 @@ class PutShard : public grpc::ServerReadReactor<grpc::ByteBuffer>, public Stream
   }
 
   void Take(grpc::ByteBuffer& message) {
+    // An info is larger than a chunk may be, and either is all that is in a message.
+    const size_t most = calls_->limits.max_info_bytes + transfer::kMaxChunkBytes;
+    if (message.Length() > most) {
+      return Refuse(absl::ResourceExhaustedError(
+                        absl::StrCat("shard upload: a message has ", message.Length(),
+                                     " bytes, more than the ", most, " allowed")),
+                    Refusal::kLimit);
+    }
+    if (const auto chunk = transfer::ReadChunk(message)) return TakeChunk(*chunk);
     Request request;
     if (absl::Status status = Parse(message, request); !status.ok()) {
       const bool limit = absl::IsResourceExhausted(status);
@@ -149,9 +160,12 @@ class PutShard : public grpc::ServerReadReactor<grpc::ByteBuffer>, public Stream
       case Request::kInfo:
         TakeInfo(request.info());
         return;
-      case Request::kChunk:
-        TakeChunk(request.chunk());
-        return;
+      case Request::kChunk: {
+        const std::string& data = request.chunk().data();
+        return TakeChunk({.offset = request.chunk().offset(),
+                          .size = data.size(),
+                          .slices = {grpc::Slice(data)}});
+      }
       case Request::PART_NOT_SET:
         Invalid("a message has neither info nor chunk");
         return;
@@ -159,13 +173,6 @@ class PutShard : public grpc::ServerReadReactor<grpc::ByteBuffer>, public Stream
   }
 
   absl::Status Parse(grpc::ByteBuffer& message, Request& request) const {
-    // An info is larger than a chunk may be, and either is all that is in a message.
-    const size_t most = calls_->limits.max_info_bytes + kMaxChunkBytes;
-    if (message.Length() > most) {
-      return absl::ResourceExhaustedError(absl::StrCat("shard upload: a message has ",
-                                                       message.Length(), " bytes, more than the ",
-                                                       most, " allowed"));
-    }
     {
       grpc::ProtoBufferReader reader(&message);
       const absl::Status scanned =
@@ -194,20 +201,25 @@ class PutShard : public grpc::ServerReadReactor<grpc::ByteBuffer>, public Stream
     shard_ = *std::move(shard);
   }
 
-  void TakeChunk(const v1::ShardChunk& chunk) {
+  void TakeChunk(const transfer::Chunk& chunk) {
     if (shard_ == nullptr) return Invalid("the bytes came before the info");
-    if (chunk.offset() != shard_->size()) {
-      return Invalid(absl::StrCat("a chunk begins at byte ", chunk.offset(), " where byte ",
+    if (chunk.offset != shard_->size()) {
+      return Invalid(absl::StrCat("a chunk begins at byte ", chunk.offset, " where byte ",
                                   shard_->size(), " should follow"));
     }
     // It would begin the idle time anew without bringing the end nearer.
-    if (chunk.data().empty()) return Invalid("a chunk has no bytes");
-    if (chunk.data().size() > kMaxChunkBytes) {
-      return Invalid(absl::StrCat("a chunk has ", chunk.data().size(), " bytes, more than the ",
-                                  kMaxChunkBytes, " allowed"));
+    if (chunk.size == 0) return Invalid("a chunk has no bytes");
+    if (chunk.size > transfer::kMaxChunkBytes) {
+      return Invalid(absl::StrCat("a chunk has ", chunk.size, " bytes, more than the ",
+                                  transfer::kMaxChunkBytes, " allowed"));
     }
-    calls_->metrics->bytes_received->Increment(static_cast<double>(chunk.data().size()));
-    const absl::Status status = shard_->Append(chunk.data());
+    calls_->metrics->bytes_received->Increment(static_cast<double>(chunk.size));
+    std::vector<std::string_view> pieces;
+    chunk.ForEach([&pieces](std::string_view piece) {
+      pieces.push_back(piece);
+      return true;
+    });
+    const absl::Status status = shard_->Append(pieces);
     if (absl::IsInvalidArgument(status)) return Refuse(status, Refusal::kInvalid);
     if (!status.ok()) return RefuseForDisk(status);
   }

@@ -88,6 +88,16 @@ class StoreTest : public ::testing::Test {
       writer->Write(request);
       return *this;
     }
+    // A chunk as a later version of the contract may have it, with a field unknown here.
+    Upload& LaterChunk(uint64_t offset, const std::string& data) {
+      v1::PutShardRequest request;
+      v1::ShardChunk& chunk = *request.mutable_chunk();
+      chunk.set_offset(offset);
+      chunk.set_data(data);
+      chunk.GetReflection()->MutableUnknownFields(&chunk)->AddVarint(1000, 1);
+      writer->Write(request);
+      return *this;
+    }
     Upload& Nothing() {
       writer->Write(v1::PutShardRequest());
       return *this;

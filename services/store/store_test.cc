@@ -302,6 +302,14 @@ TEST_F(StoreTest, EmptyChunksDoNotKeepAnUploadAlive) {
   EXPECT_TRUE(Eventually([&] { return Incoming() == 0; }));
 }
 
+TEST_F(StoreTest, AChunkWithAFieldThatIsUnknownIsTaken) {
+  Upload upload(*stub_);
+  upload.Info(TestShard(60, "a", "bytes of a shard"));
+  upload.Chunk(0, "bytes ").LaterChunk(6, "of a ").Chunk(11, "shard");
+  const grpc::Status status = upload.End();
+  EXPECT_TRUE(status.ok()) << status.error_message();
+}
+
 TEST_F(StoreTest, AMessageThatDoesNotParseIsRefusedWithWords) {
   // Field 1 of the info, its shard_id, is not UTF-8.
   const grpc::Status text = PutRaw("\x0a\x03\x0a\x01\xff");
