@@ -20,8 +20,8 @@ namespace qasino::store {
 namespace {
 
 // Dirty bytes after which the kernel is asked to begin writing, so that the sync at
-// a large file's end is short.
-constexpr uint64_t kWriteBehindBytes = 8 << 20;
+// a large file's end is short: it waits for the disk to take the last of them.
+constexpr uint64_t kWriteBehindBytes = 2 << 20;
 
 // Written by one call.
 constexpr size_t kMostPieces = 256;
