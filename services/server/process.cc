@@ -43,6 +43,7 @@
 #include "services/server/metrics_server.h"
 #include "services/server/pem_file.h"
 #include "services/server/process_metrics.h"
+#include "services/server/read_size.h"
 #include "services/server/version.h"
 
 namespace qasino::server {
@@ -78,7 +79,7 @@ void PrintLine(std::string_view text) {
 // to the system: by default glibc learns from the first of such blocks to keep them all. Arenas
 // are as many as by default, since a thread of low priority may hold the lock of one for long.
 void SetUpMemory() {
-  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  mallopt(M_MMAP_THRESHOLD, kMappedBlock);
   mallopt(M_TRIM_THRESHOLD, 4 << 20);
 }
 
@@ -466,6 +467,7 @@ absl::StatusOr<int> Process::Serve(Part& part, int port) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, kMostReadAtOnce);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr || bound == 0) {
     if (server != nullptr) server->Shutdown(absl::ToChronoTime(absl::Now()));
