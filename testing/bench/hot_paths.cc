@@ -78,11 +78,9 @@ void Answer(const Snapshot& snapshot, const std::string& sql, uint64_t rows) {
   qasino::query::Cancellation cancellation;
   auto cursor = qasino::query::Cursor::Open(*std::move(connection), request, {}, &cancellation);
   if (!cursor.ok()) Die(cursor.status());
-  std::string bytes;
   while (!(*cursor)->done()) {
-    qasino::v1::QueryResponse response;
-    if (const absl::Status status = (*cursor)->Next(response); !status.ok()) Die(status);
-    response.SerializeToString(&bytes);
+    std::string message;
+    if (const absl::Status status = (*cursor)->Next(message); !status.ok()) Die(status);
   }
   if ((*cursor)->rows() != rows) {
     Die(absl::InternalError(fmt::format("the answer has {} rows", (*cursor)->rows())));
