@@ -391,24 +391,31 @@ class Bench:
                 time.sleep(0.02)
 
     def _select_one(self, echo, target):
-        limits, values = [], []
-        for _ in range(self.sizes.rounds):
+        limits, kept, executed = [], [], []
+        for number in range(self.sizes.rounds):
             limits.append(self.echo_rate(echo))
-            values.append(_rate(self.drive("query_load", "--target", target, "--calls",
-                                           self.sizes.selects), "calls"))
-        self.compare("select_1", "`SELECT 1`, 64 in flight / unary gRPC echo", limits, values,
+            # Statements that differ are not answered with what was kept.
+            for values, sql in ((kept, "SELECT 1"), (executed, f"SELECT {{}}, {number}")):
+                values.append(_rate(self.drive("query_load", "--target", target, "--calls",
+                                               self.sizes.selects, "--sql", sql), "calls"))
+        self.compare("select_1", "`SELECT 1`, 64 in flight / unary gRPC echo", limits, kept,
                      "calls/s")
+        self.compare("select_n", "the same, another statement each time / unary gRPC echo", limits,
+                     executed, "calls/s")
 
     def _large_result(self, target):
         sizes = self.sizes
-        limits, by_batch, by_row = [], [], []
-        for _ in range(sizes.rounds):
+        limits, by_batch, by_row, kept = [], [], [], []
+        for number in range(sizes.rounds):
             scan = self.drive("sqlite_limits", "scan", "--publishes", sizes.result_publishes,
                               "--repeat", sizes.result_repeats)
             limits.append(_rate(scan, "rows", "runs"))
-            for values, flags in ((by_batch, []), (by_row, ["--by-row"])):
+            for values, comment, flags in ((by_batch, f"-- {number} batch {{}}", []),
+                                           (by_row, f"-- {number} row {{}}", ["--by-row"]),
+                                           (kept, "-- kept", [])):
                 read = self.drive("result_load", "--target", target, "--sql",
-                                  "SELECT * FROM result", "--repeat", sizes.result_repeats, *flags)
+                                  f"SELECT * FROM result {comment}", "--repeat",
+                                  sizes.result_repeats, *flags)
                 _check_same(scan, read)
                 values.append(_rate(read, "rows", "runs"))
         rows = f"{sizes.result_publishes * 1000:,} × 6 result"
@@ -416,6 +423,8 @@ class Bench:
                      "rows/s")
         self.compare("large_result_by_row", f"{rows}, read by row / sqlite3_step", limits, by_row,
                      "rows/s")
+        self.compare("large_result_kept", f"{rows}, asked again, by batch / sqlite3_step", limits,
+                     kept, "rows/s")
 
     def _aggregate(self, target):
         each, same = [], []

@@ -63,7 +63,7 @@ int main(int argc, char** argv) {
   bool by_row = false;
   CLI::App app("Reads every cell of a statement's result through the client library.");
   app.add_option("--target", target, "host:port of query")->required();
-  app.add_option("--sql", sql)->required();
+  app.add_option("--sql", sql, "a {} in it becomes the number of the repetition")->required();
   app.add_option("--repeat", repeat)->capture_default_str();
   app.add_flag("--by-row", by_row, "row by row, instead of column by column in each batch");
   CLI11_PARSE(app, argc, argv);
@@ -80,7 +80,11 @@ int main(int argc, char** argv) {
     // The first is before the clock starts: the connection, and pages into caches.
     if (i == 0) begin = std::chrono::steady_clock::now();
     digest = Digest();
-    auto result = (*client)->Query(sql);
+    std::string statement = sql;
+    if (const size_t at = sql.find("{}"); at != std::string::npos) {
+      statement.replace(at, 2, std::to_string(i));
+    }
+    auto result = (*client)->Query(statement);
     if (!result.ok()) return fail(result.status());
     if (by_row) {
       ReadRows(&*result, &digest);

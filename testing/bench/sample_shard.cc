@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/time/clock.h"
 #include "services/ingest/limits.h"
-#include "services/ingest/sqlite_shard.h"
+#include "services/ingest/paged_shard.h"
 #include "testing/bench/sample_table.h"
 
 namespace qasino::bench {
@@ -22,7 +22,7 @@ namespace {
 }  // namespace
 
 std::unique_ptr<ingest::Shard> OpenShard() {
-  absl::StatusOr<std::unique_ptr<ingest::Shard>> shard = ingest::OpenSqliteShard({});
+  absl::StatusOr<std::unique_ptr<ingest::Shard>> shard = ingest::OpenPagedShard({});
   if (!shard.ok()) Die(shard.status());
   return *std::move(shard);
 }
