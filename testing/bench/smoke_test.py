@@ -27,14 +27,15 @@ def test_measures_every_figure(tmp_path, capsys):
     counted = {name for name in figures if name.startswith("instructions_")}
     assert len(counted) == (3 if _runs_under_valgrind() else 0)
     assert set(figures) - counted == {
-        "publish_stream_rows", "publish_stream_small", "publish_unary_small", "select_1", "select_n", "shard",
+        "publish_stream_rows", "publish_stream_small", "publish_unary_small", "select_1",
+        "select_n", "shard",
         "large_result", "large_result_by_row", "large_result_kept", "aggregate", "freshness_processes",
         "freshness_standalone", "memory_processes", "memory_standalone", "tables", "identities"}
     for name, figure in figures.items():
         for value in figure.get("ratio", figure.get("seen_ms", [])):
             assert value > 0, name
     table = [line for line in printed.out.splitlines() if line.startswith("|")]
-    assert len(table) == 2 + 10 + 8 + len(counted)
+    assert len(table) == 2 + 12 + 8 + len(counted)
 
 
 @pytest.mark.skipif(not _runs_under_valgrind(), reason="built with AddressSanitizer")
