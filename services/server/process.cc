@@ -75,12 +75,13 @@ void PrintLine(std::string_view text) {
   }
 }
 
-// Shards, images and messages come and go by the generation, and what is large always goes back
-// to the system: by default glibc learns from the first of such blocks to keep them all. Arenas
-// are as many as by default, since a thread of low priority may hold the lock of one for long.
+// Shards and images come and go by the generation, and what is large always goes back to the
+// system: by default glibc learns from the first of such blocks to keep them all. Messages are
+// smaller; what one took stays for the next, until Run trims it. Arenas are as many as by
+// default, since a thread of low priority may hold the lock of one for long.
 void SetUpMemory() {
   mallopt(M_MMAP_THRESHOLD, kMappedBlock);
-  mallopt(M_TRIM_THRESHOLD, 4 << 20);
+  mallopt(M_TRIM_THRESHOLD, 64 << 20);
 }
 
 std::string_view SignalName(int signal) { return signal == SIGINT ? "SIGINT" : "SIGTERM"; }
