@@ -73,8 +73,9 @@ uint32_t PageSpace::Allocate() {
     return page;
   }
   // Whoever allocates has asked; there is no going on behind the end.
-  if (pages_ >= reserved_) std::abort();
-  return ++pages_;
+  if (!HasRoom(1)) std::abort();
+  if (++pages_ == kLockPage) ++pages_;
+  return pages_;
 }
 
 void PageSpace::ReturnTo(Mark mark) {
@@ -97,7 +98,7 @@ PageSpace::FreeList PageSpace::WriteFreeList() {
   size_t cut = 0;
   while (cut < free_.size() && free_[cut] == pages_) {
     ++cut;
-    --pages_;
+    if (--pages_ == kLockPage) --pages_;
   }
   free_.erase(free_.begin(), free_.begin() + static_cast<std::ptrdiff_t>(cut));
   FreeList list = {.count = static_cast<uint32_t>(free_.size())};

@@ -13,7 +13,7 @@ namespace qasino::pages {
 // The pages of a database file of SQLite, one behind the other as they stand in the file: what
 // is written here is the file, and nothing is copied to make it one. Pages have 4,096 bytes and
 // are numbered from 1, of which the first is taken from the start: it is the file's header and
-// the root of its schema.
+// the root of its schema. The page at 1 GiB, where SQLite has its locks, belongs to nobody.
 //
 // The addresses of all pages are reserved at once, and memory is taken by the pages that are
 // written. Owns them; movable. Used by one thread at a time.
@@ -21,6 +21,9 @@ class PageSpace {
  public:
   // Has room for so many pages, at least one. RESOURCE_EXHAUSTED when the system has not.
   static absl::StatusOr<PageSpace> Reserve(int64_t pages);
+
+  // The page that SQLite never uses, and takes for damage in a file that does.
+  static constexpr uint32_t kLockPage = (uint32_t{1} << 30) / 4096 + 1;
 
   PageSpace() = default;
   ~PageSpace();
@@ -31,13 +34,13 @@ class PageSpace {
   // HasRoom says so, and the process ends where there is none.
   uint32_t Allocate();
   void Free(uint32_t page) { free_.push_back(page); }
-  bool HasRoom(int64_t pages) const { return UsedPages() + pages <= reserved_; }
+  bool HasRoom(int64_t pages) const { return UsedPages() + pages <= WithoutLock(reserved_); }
 
   uint8_t* page(uint32_t number) { return bytes_ + (size_t{number} - 1) * 4096; }
 
-  // Pages in the file, free ones included, and without these.
+  // Pages in the file, free ones included, and without these and the lock page.
   uint32_t pages() const { return pages_; }
-  int64_t UsedPages() const { return pages_ - static_cast<int64_t>(free_.size()); }
+  int64_t UsedPages() const { return WithoutLock(pages_) - static_cast<int64_t>(free_.size()); }
 
   // What is taken and freed after the one is forgotten by the other; bytes of pages that were
   // somebody's before are not brought back.
@@ -68,6 +71,9 @@ class PageSpace {
   }
 
  private:
+  // How many of the first pages can be somebody's.
+  static int64_t WithoutLock(int64_t pages) { return pages < kLockPage ? pages : pages - 1; }
+
   uint8_t* bytes_ = nullptr;
   int64_t reserved_ = 0;  // pages
   uint32_t pages_ = 0;

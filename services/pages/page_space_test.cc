@@ -77,6 +77,28 @@ TEST(PageSpaceTest, WhatIsTrimmedHasNoRoom) {
   EXPECT_EQ(space.page(2)[1], 'a');
 }
 
+TEST(PageSpaceTest, TheLockPageIsNobodys) {
+  constexpr uint32_t kLock = PageSpace::kLockPage;
+  EXPECT_EQ(size_t{kLock - 1} * 4096, size_t{1} << 30);
+  PageSpace space = Space(kLock + 1);
+  EXPECT_TRUE(space.HasRoom(kLock - 1));
+  EXPECT_FALSE(space.HasRoom(kLock));
+  while (space.pages() < kLock - 1) space.Allocate();
+  EXPECT_EQ(space.UsedPages(), kLock - 1);
+  EXPECT_TRUE(space.HasRoom(1));
+  EXPECT_FALSE(space.HasRoom(2));
+  EXPECT_EQ(space.Allocate(), kLock + 1);
+  EXPECT_EQ(space.UsedPages(), kLock);
+  EXPECT_FALSE(space.HasRoom(1));
+  // A file does not end with it.
+  space.Free(kLock + 1);
+  EXPECT_EQ(space.WriteFreeList().count, 0u);
+  EXPECT_EQ(space.pages(), kLock - 1);
+  EXPECT_EQ(space.Allocate(), kLock + 1);
+  // Nor is it room.
+  EXPECT_FALSE(Space(kLock).HasRoom(kLock - 1));
+}
+
 TEST(PageSpaceTest, FreePagesAreListedOrCutOff) {
   PageSpace space = Space(3'000);
   while (space.pages() < 3'000) space.Allocate();

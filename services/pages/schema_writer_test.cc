@@ -122,6 +122,29 @@ TEST_F(SchemaWriterTest, LongDefinitionsOverflow) {
   EXPECT_EQ(Ask("SELECT count(*) FROM pragma_table_info('b')"), "2000");
 }
 
+// SQLite never uses the page at 1 GiB: there it locks files.
+TEST_F(SchemaWriterTest, DatabasesOverOneGibibyteLeaveTheLockPageOut) {
+  constexpr uint32_t kLockPage = PageSpace::kLockPage;
+  while (space_.pages() < kLockPage - 50) space_.Allocate();
+  TablePages table;
+  Record record;
+  const auto fill = [&](int rows) {
+    for (int i = 0; i < rows; ++i) {
+      record.AddText(std::string(i % 10 == 0 ? 20'000 : 1'000, 'x'));
+      record.AppendTo(space_, table);
+    }
+  };
+  fill(200);
+  EXPECT_GT(space_.pages(), kLockPage + 50);
+  // Those that are free are listed, and the lock page is none of them.
+  for (uint32_t page = 2; page <= kLockPage - 50; ++page) space_.Free(page);
+  SchemaWriter schema;
+  schema.Add(space_, "t", "CREATE TABLE t(a)", table.Finish(space_));
+  schema.Finish(space_);
+  EXPECT_EQ(Ask("PRAGMA integrity_check"), "ok");
+  EXPECT_EQ(Ask("SELECT sum(length(a)) FROM t"), absl::StrCat(20 * 20'000 + 180 * 1'000));
+}
+
 TEST_F(SchemaWriterTest, FreePagesAreWhole) {
   TablePages kept, gone;
   Record record;
