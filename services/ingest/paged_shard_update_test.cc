@@ -304,6 +304,24 @@ TEST_F(ShardTest, AnUpdateThatTakesTooLongIsUndone) {
               ElementsAre("7|0|20000", "8|NULL|1"));
 }
 
+// Columns that came after a row take nothing in it, as in SQLite.
+TEST_F(ShardTest, LaterColumnsOfUpdatedTablesTakeNoRoomInRows) {
+  Open({.shard_bytes = 4 << 20});
+  v1::PublishRequest many = Update("h1", "t", {Integers("k", {})}, {"k"});
+  for (int i = 0; i < 10'000; ++i) many.mutable_table()->mutable_columns(0)->add_integers(i);
+  EXPECT_EQ(Change(many), "10000+0");
+  v1::PublishRequest wide = Publish("h2", "t", {Integers("k", {})});
+  for (int i = 1; i < 2'000; ++i) {
+    *wide.mutable_table()->add_columns() = Integers(absl::StrCat("c", i), {});
+  }
+  EXPECT_EQ(Add(wide), 0);
+  EXPECT_EQ(Add(Publish("h3", "t", {Integers("k", {7}), Integers("c1999", {8})})), 1);
+  Seal();
+  EXPECT_LE(sealed_.bytes.size(), 4u << 20);
+  EXPECT_THAT(Rows("SELECT count(*), count(k), count(c1), sum(c1999) FROM t"),
+              ElementsAre("10001|10001|0|8"));
+}
+
 // Whatever was updated: no index, and rows in the order in which they were added.
 TEST_F(ShardTest, RowsAreInOrderAndIndexesStayBehind) {
   Add(Publish("h1", "t", {Integers("k", {5, 3, 9}), Texts("a", {"x", "y", "z"})}));

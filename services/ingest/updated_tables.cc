@@ -271,7 +271,14 @@ absl::Status UpdatedTables::AppendTo(pages::PageSpace& space, pages::TablePages&
     const absl::StatusOr<bool> more = select->Step();
     if (!more.ok()) return more.status();
     if (!*more) return absl::OkStatus();
-    for (size_t i = 0; i < columns.size(); ++i) {
+    // NULLs at the end need not be stored. Columns that came after a row take nothing in it
+    // here either; with them, rows could take many times what they do.
+    size_t cells = columns.size();
+    while (cells > 1 &&
+           sqlite3_column_type(select->get(), static_cast<int>(cells) - 1) == SQLITE_NULL) {
+      --cells;
+    }
+    for (size_t i = 0; i < cells; ++i) {
       AddCell(select->get(), static_cast<int>(i), columns[i].type(), record);
     }
     if (!space.HasRoom(pages::TablePages::PagesOf(record.size()))) {
