@@ -76,7 +76,8 @@ class PagedShard : public Shard {
   Table* FindTable(const std::string& name) const;
   // The parts of Publish: `table` is null when it is new.
   absl::StatusOr<PublishEffect> Insert(const v1::PublishRequest& publish, Table** table);
-  absl::StatusOr<PublishEffect> Update(const v1::PublishRequest& publish, Table** table);
+  absl::StatusOr<PublishEffect> Update(const v1::PublishRequest& publish,
+                                       std::optional<uint32_t> identity, Table** table);
   absl::Status InsertIntoPages(const v1::PublishRequest& publish, Table** table);
   absl::Status InsertIntoUpdated(const v1::PublishRequest& publish, Table* table);
 
@@ -176,7 +177,7 @@ absl::StatusOr<PublishEffect> PagedShard::Publish(const v1::PublishRequest& publ
   }
   if (absl::Status status = FindFit(publish.table(), table); !status.ok()) return status;
   const absl::StatusOr<PublishEffect> effect =
-      publish.update() ? Update(publish, &table) : Insert(publish, &table);
+      publish.update() ? Update(publish, identity, &table) : Insert(publish, &table);
   if (updated_ != nullptr && !updated_->health().ok()) health_ = updated_->health();
   if (!effect.ok()) return effect;
   if (runs_.Add(table->number, identity, publish.identity(), table->rows + 1, effect->rows, now)) {
@@ -226,7 +227,8 @@ absl::Status PagedShard::InsertIntoUpdated(const v1::PublishRequest& publish, Ta
   return status;
 }
 
-absl::StatusOr<PublishEffect> PagedShard::Update(const v1::PublishRequest& publish, Table** table) {
+absl::StatusOr<PublishEffect> PagedShard::Update(const v1::PublishRequest& publish,
+                                                 std::optional<uint32_t> identity, Table** table) {
   const v1::Table& published = publish.table();
   if (updated_ == nullptr) {
     absl::StatusOr<std::unique_ptr<UpdatedTables>> updated = UpdatedTables::Open(limits_);
@@ -234,6 +236,13 @@ absl::StatusOr<PublishEffect> PagedShard::Update(const v1::PublishRequest& publi
     updated_ = std::move(*updated);
   }
   runs_.BeginUpdates();
+  const bool makes_run = *table == nullptr || !identity.has_value() ||
+                         !runs_.Extends((*table)->number, *identity, (*table)->rows + 1);
+  // SQLite watches over its own room alone, and an update may take none of it.
+  const int64_t bookkeeping = (makes_run ? RunBytes(publish) : 0) + 4 * fit_.catalogue_bytes;
+  if (bookkeeping > 0 && Estimate() + bookkeeping > limits_.shard_bytes) {
+    return NoRoom(publish, bookkeeping);
+  }
   const bool is_new = *table == nullptr || !(*table)->updated;
   const bool has_rows = is_new && *table != nullptr && (*table)->rows > 0;
   const std::string schema =
@@ -244,8 +253,7 @@ absl::StatusOr<PublishEffect> PagedShard::Update(const v1::PublishRequest& publi
       .is_new = is_new,
       .schema = schema,
   };
-  int64_t room = limits_.shard_bytes - Estimate() + updated_->bytes() - RunBytes(publish) -
-                 4 * fit_.catalogue_bytes;
+  int64_t room = limits_.shard_bytes - Estimate() + updated_->bytes() - bookkeeping;
   absl::Status status;
   pages::PageSpace::Mark mark;
   if (has_rows) {

@@ -322,6 +322,24 @@ TEST_F(ShardTest, LaterColumnsOfUpdatedTablesTakeNoRoomInRows) {
               ElementsAre("10001|10001|0|8"));
 }
 
+// An update that changes nothing still makes a run, and 256 MiB of them would not be written.
+TEST_F(ShardTest, UpdatesWithoutRowsHaveTheLimitOfBytes) {
+  Open({.shard_bytes = 1 << 20});
+  absl::Status refusal;
+  int taken = 0;
+  for (; refusal.ok() && taken < 20'000; ++taken) {
+    refusal =
+        shard_->Publish(Update(absl::StrCat("h", taken), "t", {Integers("k", {})}, {"k"}), kNow)
+            .status();
+  }
+  EXPECT_EQ(refusal.code(), absl::StatusCode::kResourceExhausted) << refusal;
+  EXPECT_THAT(std::string(refusal.message()), HasSubstr("at most 1048576 bytes"));
+  // One that has a run may go on.
+  EXPECT_EQ(Change(Update("h0", "t", {Integers("k", {})}, {"k"})), "0+0");
+  Seal();
+  EXPECT_LE(sealed_.bytes.size(), 1u << 20);
+}
+
 // Whatever was updated: no index, and rows in the order in which they were added.
 TEST_F(ShardTest, RowsAreInOrderAndIndexesStayBehind) {
   Add(Publish("h1", "t", {Integers("k", {5, 3, 9}), Texts("a", {"x", "y", "z"})}));

@@ -29,6 +29,13 @@ void PublishRuns::BeginUpdates() {
   }
 }
 
+bool PublishRuns::Extends(uint32_t table, uint32_t identity, int64_t first_rowid) const {
+  const auto last = last_runs_.find(Key(table, identity));
+  if (last == last_runs_.end()) return false;
+  const Run& run = runs_[last->second];
+  return run.rows == 0 || run.first_rowid + run.rows == first_rowid;
+}
+
 bool PublishRuns::Add(uint32_t table, std::optional<uint32_t> known, const std::string& identity,
                       int64_t first_rowid, int64_t rows, absl::Time now) {
   const uint32_t number = known.value_or(static_cast<uint32_t>(identities_.size()));
@@ -39,7 +46,7 @@ bool PublishRuns::Add(uint32_t table, std::optional<uint32_t> known, const std::
     const auto [last, is_first] = last_runs_.try_emplace(key, runs_.size());
     if (!is_first) {
       Run& run = runs_[last->second];
-      if (rows == 0 || run.rows == 0 || run.first_rowid + run.rows == first_rowid) {
+      if (rows == 0 || Extends(table, number, first_rowid)) {
         if (run.rows == 0) run.first_rowid = first_rowid;
         run.rows += rows;
         run.time = now;

@@ -51,6 +51,10 @@ class PublishRuns {
   // From now on a pair may publish more than once.
   void BeginUpdates();
 
+  // Rows from `first_rowid` on, if there are some, extend the pair's last run; where it has
+  // none they do not. After BeginUpdates.
+  bool Extends(uint32_t table, uint32_t identity, int64_t first_rowid) const;
+
   // Adds a publish that counts; its rows are those from `first_rowid` on. `number` is what Find
   // said. True: it made a new run, which takes BytesOf.
   bool Add(uint32_t table, std::optional<uint32_t> number, const std::string& identity,
