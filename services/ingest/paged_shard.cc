@@ -411,6 +411,12 @@ absl::Status PagedShard::WriteTable(pages::SchemaWriter& schema, std::string_vie
 }
 
 absl::Status PagedShard::Write() {
+  UpdatedTables::Rows updated;
+  if (updated_ != nullptr) {
+    absl::StatusOr<UpdatedTables::Rows> copied = updated_->CopyRows();
+    if (!copied.ok()) return copied.status();
+    updated = std::move(*copied);
+  }
   pages::SchemaWriter schema;
   pages::TablePages runs;
   absl::Status status = runs_.AppendTo(
@@ -423,7 +429,7 @@ absl::Status PagedShard::Write() {
     const std::string sql = std::move(definition).Finish();
     if (table.updated) {
       pages::TablePages rows;
-      status = updated_->AppendTo(space_, rows, table.name, table.columns);
+      status = updated.AppendTo(space_, rows, table.name);
       if (status.ok()) status = WriteTable(schema, table.name, sql, rows);
     } else {
       status = WriteTable(schema, table.name, sql, table.pages);

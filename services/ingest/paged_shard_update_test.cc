@@ -304,7 +304,7 @@ TEST_F(ShardTest, AnUpdateThatTakesTooLongIsUndone) {
               ElementsAre("7|0|20000", "8|NULL|1"));
 }
 
-// Columns that came after a row take nothing in it, as in SQLite.
+// Columns that came after a row take nothing in it, as in SQLite, neither room nor time.
 TEST_F(ShardTest, LaterColumnsOfUpdatedTablesTakeNoRoomInRows) {
   Open({.shard_bytes = 4 << 20});
   v1::PublishRequest many = Update("h1", "t", {Integers("k", {})}, {"k"});

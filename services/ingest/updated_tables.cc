@@ -10,7 +10,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "services/ingest/validate.h"
-#include "services/pages/record.h"
+#include "services/pages/copy_rows.h"
 
 namespace qasino::ingest {
 namespace {
@@ -47,32 +47,6 @@ class TimeLimit {
   sqlite3* const database_;
   const absl::Time end_;
 };
-
-std::string_view Bytes(const void* bytes, int size) {
-  return {static_cast<const char*>(bytes), static_cast<size_t>(size)};
-}
-
-// Adds a row's cell that is read to a record.
-void AddCell(sqlite3_stmt* row, int column, v1::ColumnType type, pages::Record& record) {
-  switch (sqlite3_column_type(row, column)) {
-    case SQLITE_INTEGER:
-      return record.AddInteger(sqlite3_column_int64(row, column));
-    case SQLITE_FLOAT: {
-      const double value = sqlite3_column_double(row, column);
-      return type == v1::REAL ? record.AddRealColumn(value) : record.AddReal(value);
-    }
-    case SQLITE_TEXT: {
-      const void* const text = sqlite3_column_text(row, column);
-      return record.AddText(Bytes(text, sqlite3_column_bytes(row, column)));
-    }
-    case SQLITE_BLOB: {
-      const void* const blob = sqlite3_column_blob(row, column);
-      return record.AddBlob(Bytes(blob, sqlite3_column_bytes(row, column)));
-    }
-    default:
-      return record.AddNull();
-  }
-}
 
 }  // namespace
 
@@ -259,34 +233,36 @@ absl::Status UpdatedTables::InsertRows(const v1::Table& published, const std::st
   return failure;
 }
 
-absl::Status UpdatedTables::AppendTo(pages::PageSpace& space, pages::TablePages& pages,
-                                     const std::string& name,
-                                     std::span<const v1::ColumnInfo> columns) {
+absl::StatusOr<UpdatedTables::Rows> UpdatedTables::CopyRows() {
   if (!health_.ok()) return health_;
-  absl::StatusOr<sqlite::Statement> select = database_.Prepare(absl::StrCat(
-      "SELECT * FROM main.", sqlite::QuoteName(name), " NOT INDEXED ORDER BY _rowid_"));
+  absl::StatusOr<sqlite::Statement> select =
+      database_.Prepare("SELECT name, rootpage FROM main.sqlite_schema WHERE type = 'table'");
   if (!select.ok()) return select.status();
-  pages::Record record;
+  Rows rows;
   while (true) {
     const absl::StatusOr<bool> more = select->Step();
     if (!more.ok()) return more.status();
-    if (!*more) return absl::OkStatus();
-    // NULLs at the end need not be stored. Columns that came after a row take nothing in it
-    // here either; with them, rows could take many times what they do.
-    size_t cells = columns.size();
-    while (cells > 1 &&
-           sqlite3_column_type(select->get(), static_cast<int>(cells) - 1) == SQLITE_NULL) {
-      --cells;
-    }
-    for (size_t i = 0; i < cells; ++i) {
-      AddCell(select->get(), static_cast<int>(i), columns[i].type(), record);
-    }
-    if (!space.HasRoom(pages::TablePages::PagesOf(record.size()))) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("table ", Quoted(name), ": no room for its updated rows"));
-    }
-    record.AppendTo(space, pages);
+    if (!*more) break;
+    rows.roots_[std::string(select->Text(0))] = static_cast<uint32_t>(select->Integer(1));
   }
+  // SQLite makes no file of a database that has nothing.
+  if (rows.roots_.empty()) return rows;
+  select = sqlite::Statement();
+  absl::StatusOr<sqlite::Image> file = database_.Serialize();
+  if (!file.ok()) return file.status();
+  rows.file_ = std::move(*file);
+  return rows;
+}
+
+absl::Status UpdatedTables::Rows::AppendTo(pages::PageSpace& space, pages::TablePages& pages,
+                                           const std::string& name) const {
+  const auto root = roots_.find(name);
+  if (root == roots_.end()) {
+    return absl::InternalError(absl::StrCat("table ", Quoted(name), " is none of those updated"));
+  }
+  const absl::Status status = pages::CopyRows(file_.view(), root->second, space, pages);
+  if (status.ok()) return status;
+  return absl::Status(status.code(), absl::StrCat("table ", Quoted(name), ": ", status.message()));
 }
 
 absl::Status UpdatedTables::LimitPages(int64_t pages) {

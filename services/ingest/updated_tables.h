@@ -52,10 +52,20 @@ class UpdatedTables {
   absl::Status Insert(const Change& change, size_t columns,
                       std::span<const pages::RowWriter::Target> targets);
 
-  // Appends all rows of a table, as they are stored, to pages. RESOURCE_EXHAUSTED when the space
-  // has no room.
-  absl::Status AppendTo(pages::PageSpace& space, pages::TablePages& pages, const std::string& name,
-                        std::span<const v1::ColumnInfo> columns);
+  // The rows of all tables as they are now, in memory of their own.
+  class Rows {
+   public:
+    // Appends those of a table, as they are stored, to pages. RESOURCE_EXHAUSTED when the space
+    // has no room.
+    absl::Status AppendTo(pages::PageSpace& space, pages::TablePages& pages,
+                          const std::string& name) const;
+
+   private:
+    friend class UpdatedTables;
+    sqlite::Image file_;
+    absl::flat_hash_map<std::string, uint32_t> roots_;  // by the table's name
+  };
+  absl::StatusOr<Rows> CopyRows();
 
   // What the database takes.
   int64_t bytes() const { return bytes_; }

@@ -61,6 +61,13 @@ class TablePages {
   // Pages that a row takes at the most.
   static int64_t PagesOf(size_t size) { return 2 + static_cast<int64_t>(size / kInOverflow); }
 
+  // What of a record is in its leaf; the rest is in overflow pages.
+  static size_t LocalBytes(size_t size) {
+    if (size <= kMostLocal) return size;
+    const size_t local = kLeastLocal + (size - kLeastLocal) % kInOverflow;
+    return local <= kMostLocal ? local : kLeastLocal;
+  }
+
   // Counts the pages that rows would take, exactly.
   class Counter {
    public:
@@ -90,12 +97,6 @@ class TablePages {
   static constexpr size_t kMostLocal = kPageSize - 35;
   static constexpr size_t kLeastLocal = (kPageSize - 12) * 32 / 255 - 23;
   static constexpr size_t kInOverflow = kPageSize - 4;
-
-  // Of a record over kMostLocal, what is in its leaf.
-  static size_t LocalBytes(size_t size) {
-    const size_t local = kLeastLocal + (size - kLeastLocal) % kInOverflow;
-    return local <= kMostLocal ? local : kLeastLocal;
-  }
 
   // Makes a cell of so many bytes, for which there is room, and writes its first ones.
   uint8_t* PlaceCell(PageSpace& space, size_t bytes, const uint8_t* first, size_t count) {
