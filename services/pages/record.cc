@@ -24,16 +24,8 @@ void Record::Add(size_t bytes, PutCell put) {
   body_size_ = static_cast<size_t>(at.body - body_.data());
 }
 
-void Record::AddNull() {
-  Add(0, [](RecordCursor& at) { PutNull(at); });
-}
-
 void Record::AddInteger(int64_t value) {
   Add(0, [value](RecordCursor& at) { PutInteger(at, value); });
-}
-
-void Record::AddReal(double value) {
-  Add(0, [value](RecordCursor& at) { PutReal(at, value); });
 }
 
 void Record::AddRealColumn(double value) {
@@ -42,10 +34,6 @@ void Record::AddRealColumn(double value) {
 
 void Record::AddText(std::string_view text) {
   Add(text.size(), [text](RecordCursor& at) { PutText(at, text); });
-}
-
-void Record::AddBlob(std::string_view blob) {
-  Add(blob.size(), [blob](RecordCursor& at) { PutBlob(at, blob); });
 }
 
 size_t Record::size() const { return HeaderSize(header_size_) + body_size_; }

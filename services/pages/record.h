@@ -22,14 +22,10 @@ namespace qasino::pages {
 // At least one cell; columns behind the last are NULL.
 class Record {
  public:
-  void AddNull();
   void AddInteger(int64_t value);
-  // NaN is NULL.
-  void AddReal(double value);
-  // In a column of type REAL, which has its own way to store some.
+  // In a column of type REAL, which has its own way to store some. NaN is NULL.
   void AddRealColumn(double value);
   void AddText(std::string_view text);
-  void AddBlob(std::string_view blob);
 
   // Its size as it is stored.
   size_t size() const;
