@@ -586,6 +586,8 @@ TEST(IngestOptions, AreCheckedWithASentence) {
             "the store's timeout is 0, but must be more than 0");
   EXPECT_EQ(refusal({.limits = {.columns_per_table = 5000}}),
             "the limit of columns of a table is 5000, but must be 1 to 2000");
+  EXPECT_EQ(refusal({.limits = {.bytes_per_row = 1'000'000'001}}),
+            "the limit of bytes of a row is 1000000001, but must be 1024 to 1000000000");
 }
 
 }  // namespace
