@@ -50,7 +50,7 @@ namespace qasino::server {
 namespace {
 
 constexpr char kPart[] = "process";
-constexpr absl::Duration kTrimInterval = absl::Seconds(10);
+constexpr absl::Duration kTrimInterval = absl::Seconds(2);
 constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
 // A drained part has ended its own calls; what is left are watchers of health and
 // callers of reflection, and answers on their way.
