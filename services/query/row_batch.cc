@@ -19,8 +19,9 @@ using wire::PutVarint;
 using wire::VarintSize;
 using wire::VarintTag;
 
-// What a column keeps for the next batch.
-constexpr size_t kMostKept = 256 << 10;
+// What all columns together keep for the next batch: nothing else bounds what thousands of them
+// hold when each has had a long value once.
+constexpr size_t kMostKept = 1 << 20;
 
 bool IsAscii(std::string_view bytes) {
   const char* at = bytes.data();
@@ -67,9 +68,9 @@ void RowBatchWriter::Bytes::Grow(size_t more) {
   capacity_ = capacity;
 }
 
-void RowBatchWriter::Bytes::Clear() {
+void RowBatchWriter::Bytes::Clear(size_t most_kept) {
   size_ = 0;
-  if (capacity_ <= kMostKept) return;
+  if (capacity_ <= most_kept) return;
   bytes_.reset();
   capacity_ = 0;
 }
@@ -202,11 +203,19 @@ void RowBatchWriter::Encode(std::string& to) const {
   to.append(rows, PutVarint(rows_, rows + 1) - rows);
 }
 
+size_t RowBatchWriter::held_bytes() const {
+  size_t bytes = 0;
+  for (const Column& column : columns_) bytes += column.held_bytes();
+  return bytes;
+}
+
 void RowBatchWriter::Clear() {
+  size_t may_keep = kMostKept;
   for (Column& column : columns_) {
     column.type = 0;
     for (Bytes* bytes : {&column.integers, &column.reals, &column.texts, &column.blobs}) {
-      bytes->Clear();
+      bytes->Clear(may_keep);
+      may_keep -= bytes->capacity();
     }
     column.kinds.clear();
   }

@@ -38,8 +38,11 @@ class RowBatchWriter {
   size_t EncodedSize() const;
   void Encode(std::string& to) const;
 
-  // Begins the next batch.
+  // Begins the next batch. Memory is kept for it, about as much as a batch of usual rows needs.
   void Clear();
+
+  // The memory that columns hold, without their kinds.
+  size_t held_bytes() const;
 
  private:
   // Grows like a string, but is not made zero first.
@@ -54,7 +57,9 @@ class RowBatchWriter {
     std::string_view view() const { return {bytes_.get(), size_}; }
     size_t size() const { return size_; }
     bool empty() const { return size_ == 0; }
-    void Clear();
+    size_t capacity() const { return capacity_; }
+    // Empties it, and keeps its memory where that is at most so much.
+    void Clear(size_t most_kept);
 
    private:
     void Grow(size_t more);
@@ -72,6 +77,10 @@ class RowBatchWriter {
     Bytes texts;
     Bytes blobs;
     std::string kinds;
+
+    size_t held_bytes() const {
+      return integers.capacity() + reals.capacity() + texts.capacity() + blobs.capacity();
+    }
   };
 
   // Of the row that is being added. It belongs to the statement.

@@ -86,6 +86,29 @@ TEST(RowBatch, LongTexts) {
   EXPECT_EQ(batch.columns(0).texts(6), std::string(300000, 'x'));
 }
 
+TEST(RowBatch, WhatIsKeptForTheNextDoesNotGrowWithTheColumns) {
+  constexpr int kColumns = 200;
+  std::string sql = "SELECT iif(?1 = 0, ?2, NULL)";
+  for (int i = 1; i < kColumns; ++i) sql += fmt::format(", iif(?1 = {}, ?2, NULL)", i);
+  sqlite::Database database = *sqlite::Database::OpenInMemory();
+  sqlite::Statement statement = *database.Prepare(sql);
+  const std::string text(200'000, 'x');
+  RowBatchWriter writer(kColumns);
+  // Each column has a long text once.
+  for (int i = 0; i < kColumns; ++i) {
+    writer.Clear();
+    statement.Reset();
+    statement.BindInteger(1, i);
+    statement.BindText(2, text);
+    ASSERT_TRUE(*statement.Step());
+    ASSERT_TRUE(writer.Append(statement.get()).ok());
+  }
+  EXPECT_EQ(Parsed(writer).columns(kColumns - 1).texts(0), text);
+  EXPECT_LT(writer.held_bytes(), 2u << 20);
+  writer.Clear();
+  EXPECT_LE(writer.held_bytes(), 1u << 20);
+}
+
 TEST(Summary, IsWhatProtobufWrites) {
   for (uint64_t rows : {uint64_t{0}, uint64_t{1}, uint64_t{300}, uint64_t{1} << 63}) {
     for (bool truncated : {false, true}) {
