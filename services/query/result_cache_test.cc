@@ -215,6 +215,16 @@ TEST_F(ResultCacheTest, AnAnswerTakesAtMostAnEighth) {
   EXPECT_FALSE(Answer(std::string(1 << 17, 'q'), "x"));
 }
 
+TEST_F(ResultCacheTest, SmallAnswersCountWithWhatIsAroundThem) {
+  int64_t before = 0;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(Answer(std::to_string(i), "x"));
+    // A slot, its places in the list and the map; an answer; gRPC's buffer of a message.
+    EXPECT_GE(sizes_.bytes - before, 700);
+    before = sizes_.bytes;
+  }
+}
+
 TEST_F(ResultCacheTest, WhatWasAskedLeastLatelyMakesRoom) {
   const std::string text(100'000, 'x');
   for (int i = 0; i < 8; ++i) ASSERT_TRUE(Answer(std::to_string(i), text));
