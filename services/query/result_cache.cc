@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "absl/hash/hash.h"
+
 namespace qasino::query {
 namespace {
 
@@ -16,9 +18,16 @@ constexpr int64_t kMessageBytes = 512;
 // What is known of a question: its answer, the flight that is to bring it, or neither: then it is
 // known that there is none to keep.
 struct ResultCache::Slot {
-  uint64_t snapshot = 0;
+  Slot(const Question& asked, std::weak_ptr<const void> asked_holder)
+      : holder(std::move(asked_holder)), request(asked.request), question(asked) {
+    question.request = request;
+  }
+  Slot(const Slot&) = delete;
+  Slot& operator=(const Slot&) = delete;
+
   std::weak_ptr<const void> holder;
-  std::string request;
+  const std::string request;
+  Question question;  // of `request`
   std::shared_ptr<const Answer> answer;
   std::shared_ptr<Flight> flight;
 
@@ -43,6 +52,11 @@ class ResultCache::Flight {
   bool has_failed_ = false;
 };
 
+ResultCache::Question::Question(uint64_t snapshot, std::string_view request)
+    : snapshot(snapshot),
+      request(request),
+      hash(absl::Hash<std::pair<uint64_t, std::string_view>>{}({snapshot, request})) {}
+
 ResultCache::Answer::~Answer() {
   if (used_ != nullptr) used_->fetch_sub(bytes_, std::memory_order_relaxed);
 }
@@ -54,8 +68,9 @@ ResultCache::~ResultCache() = default;
 
 std::shared_ptr<const ResultCache::Answer> ResultCache::Find(uint64_t snapshot,
                                                              std::string_view request) {
+  const Question question(snapshot, request);
   absl::MutexLock lock(&mutex_);
-  const auto found = by_question_.find(Question(snapshot, request));
+  const auto found = by_question_.find(question);
   if (found == by_question_.end() || found->second->answer == nullptr) return nullptr;
   slots_.splice(slots_.begin(), slots_, found->second);
   return found->second->answer;
@@ -64,10 +79,13 @@ std::shared_ptr<const ResultCache::Answer> ResultCache::Find(uint64_t snapshot,
 ResultCache::Advice ResultCache::Ask(uint64_t snapshot, std::weak_ptr<const void> holder,
                                      std::string_view request, absl::Time deadline,
                                      const std::shared_ptr<Asker>& asker) {
+  const Question question(snapshot, request);
   Gone gone;
+  // Made in case it is needed, with its copy of the request; also freed without the lock.
+  Slots made;
+  made.emplace_back(question, std::move(holder));
   absl::MutexLock lock(&mutex_);
-  if (const auto found = by_question_.find(Question(snapshot, request));
-      found != by_question_.end()) {
+  if (const auto found = by_question_.find(question); found != by_question_.end()) {
     Slot& slot = *found->second;
     slots_.splice(slots_.begin(), slots_, found->second);
     if (slot.answer != nullptr) return {.answer = slot.answer};
@@ -77,14 +95,12 @@ ResultCache::Advice ResultCache::Ask(uint64_t snapshot, std::weak_ptr<const void
     Changed();
     return {.flight = slot.flight};
   }
-  Slot slot{.snapshot = snapshot, .holder = std::move(holder)};
-  const int64_t bytes = slot.bytes() + static_cast<int64_t>(request.size());
+  const int64_t bytes = made.front().bytes();
   if (bytes > max_answer_bytes() || !MakeRoom(bytes, gone)) return {};
   used_->fetch_add(bytes, std::memory_order_relaxed);
-  slot.request = request;
-  slot.flight = std::make_shared<Flight>();
-  slots_.push_front(std::move(slot));
-  by_question_.emplace(Question(snapshot, slots_.front().request), slots_.begin());
+  slots_.splice(slots_.begin(), made);
+  slots_.front().flight = std::make_shared<Flight>();
+  by_question_.emplace(slots_.front().question, slots_.begin());
   const std::shared_ptr<Flight>& flight = slots_.front().flight;
   flight->slot_ = slots_.begin();
   Changed(gone);
@@ -107,15 +123,15 @@ void ResultCache::NewestIs(uint64_t snapshot) {
   absl::MutexLock lock(&mutex_);
   const uint64_t former = std::exchange(newest_, snapshot);
   for (auto slot = slots_.begin(); slot != slots_.end();) {
-    const bool old =
-        slot->snapshot != snapshot && (slot->snapshot == former || slot->holder.expired());
+    const bool old = slot->question.snapshot != snapshot &&
+                     (slot->question.snapshot == former || slot->holder.expired());
     slot = old ? Erase(slot, gone) : std::next(slot);
   }
   Changed(gone);
 }
 
 ResultCache::Slots::iterator ResultCache::Erase(Slots::iterator slot, Gone& gone) {
-  by_question_.erase(Question(slot->snapshot, slot->request));
+  by_question_.erase(slot->question);
   used_->fetch_sub(slot->bytes(), std::memory_order_relaxed);
   if (slot->flight != nullptr) slot->flight->slot_.reset();
   if (slot->answer != nullptr) {

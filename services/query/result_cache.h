@@ -5,6 +5,7 @@
 #include <grpcpp/support/slice.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -121,8 +122,24 @@ class ResultCache {
  private:
   struct Slot;
   using Slots = std::list<Slot>;
-  // Of a slot's own string.
-  using Question = std::pair<uint64_t, std::string_view>;
+  // Hashed when it is made, which is without the lock: a request may have some MiB, and the map
+  // hashes all that it has when it grows.
+  struct Question {
+    Question(uint64_t snapshot, std::string_view request);
+
+    friend bool operator==(const Question& a, const Question& b) {
+      return a.hash == b.hash && a.snapshot == b.snapshot && a.request == b.request;
+    }
+    template <typename H>
+    friend H AbslHashValue(H state, const Question& question) {
+      return H::combine(std::move(state), question.hash);
+    }
+
+    uint64_t snapshot;
+    // In the map: of the slot's own string.
+    std::string_view request;
+    size_t hash;
+  };
   // Told when no lock is held.
   using ToTell = std::vector<std::pair<std::shared_ptr<Asker>, Advice>>;
   // Freed when no lock is held.
