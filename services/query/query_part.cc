@@ -430,9 +430,10 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
   }
 
   void Over(QueryCall* call, const QueryOutcome& outcome) override {
-    (outcome.code == absl::StatusCode::kOk ? completed_ : errors_)
-        .fetch_add(1, std::memory_order_relaxed);
-    if (outcome.from == AnswerFrom::kCache || outcome.from == AnswerFrom::kOthersRun) {
+    const bool completed = outcome.code == absl::StatusCode::kOk;
+    (completed ? completed_ : errors_).fetch_add(1, std::memory_order_relaxed);
+    if (completed &&
+        (outcome.from == AnswerFrom::kCache || outcome.from == AnswerFrom::kOthersRun)) {
       from_cache_.fetch_add(1, std::memory_order_relaxed);
     }
     metrics_.Ended(outcome);
