@@ -215,16 +215,32 @@ TEST_F(QueryCacheTest, ManyWhoAskAtOnceAreAnsweredByOneRun) {
 }
 
 TEST_F(QueryCacheTest, WhenTheFirstIsCancelledAnotherRunsIt) {
-  Start();
+  Start({.timeout = absl::Minutes(10)});
   WaitUntilReady();
-  // Only one worker has it at a time, so the first is the first.
-  auto first = Begin(Slow(1));
+  auto first = Begin(kEndless);
   WaitUntilActive(1);
   std::vector<std::unique_ptr<Call>> others;
-  for (int i = 0; i < 4; ++i) others.push_back(Begin(Slow(1)));
-  WaitUntilActive(5);
+  for (int i = 0; i < 4; ++i) others.push_back(Begin(kEndless));
+  WaitUntilWaiting(4);
   first->context.TryCancel();
   EXPECT_FALSE(first->Finish().ok());
+  WaitUntilActive(4);
+  WaitUntilWaiting(3);
+  for (auto& call : others) call->context.TryCancel();
+  for (auto& call : others) EXPECT_FALSE(call->Finish().ok());
+  WaitUntilActive(0);
+  WaitUntilWaiting(0);
+}
+
+TEST_F(QueryCacheTest, WhenTheFirstIsCancelledTheOthersAreAnswered) {
+  Start();
+  WaitUntilReady();
+  auto first = Begin(Slow(1));
+  std::vector<std::unique_ptr<Call>> others;
+  for (int i = 0; i < 4; ++i) others.push_back(Begin(Slow(1)));
+  // Whether it runs by now, waits, or is done.
+  first->context.TryCancel();
+  first->Finish();
   for (auto& call : others) {
     int64_t integer = 0;
     EXPECT_TRUE(call->Finish(&integer).ok());
