@@ -294,6 +294,16 @@ TEST_F(QueryCacheTest, AClientThatDoesNotReadHoldsUpNobody) {
   EXPECT_TRUE(first->Finish().ok());
 }
 
+TEST_F(QueryCacheTest, AClientThatDoesNotReadTheOnlyMessageIsEnded) {
+  Start({.timeout = absl::Seconds(1)});
+  WaitUntilReady();
+  // More than the system and gRPC take without its being read.
+  auto call = Begin("SELECT zeroblob(20000000)");
+  call->reader->WaitForInitialMetadata();
+  WaitUntilActive(0);
+  EXPECT_FALSE(call->Finish().ok());
+}
+
 TEST_F(QueryCacheTest, UnderSwapsAndCancels) {
   Start({.result_cache_bytes = 1 << 20});
   WaitUntilReady();

@@ -16,6 +16,10 @@ namespace {
 // Messages filled ahead of the client. Two keep both sides busy.
 constexpr size_t kMostWaiting = 2;
 
+// A larger message is sent before the status, not with it: a client that does not read it can be
+// ended from outside only until the status is on its way. Smaller ones go out without being read.
+constexpr size_t kMostWithStatus = 32 << 10;
+
 // Of a status's message, which SQLite may make of a name as long as a statement. gRPC clients
 // take 8 KiB of headers, where a byte may become three; past that they would report another
 // error.
@@ -289,7 +293,9 @@ QueryCall::Step QueryCall::NextStep() {
       outgoing_ = WithSummary(answer_->last_message(), answer_->rows(), answer_->truncated());
     }
     writing_ = true;
-    if (!ended_ || HasMessage() || holds_ > 0) return Step::kWrite;
+    if (!ended_ || HasMessage() || holds_ > 0 || outgoing_.Length() > kMostWithStatus) {
+      return Step::kWrite;
+    }
     finishing_ = true;
     return Step::kWriteAndFinish;
   }
