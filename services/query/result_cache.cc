@@ -35,6 +35,9 @@ struct ResultCache::Slot {
 };
 
 // A statement that runs for all who ask it. Its members are guarded by the cache's mutex.
+// After so many runners who cancelled, each who waits runs the statement itself.
+constexpr int kMostCancelled = 4;
+
 class ResultCache::Flight {
  private:
   friend class ResultCache;
@@ -50,6 +53,8 @@ class ResultCache::Flight {
   // Has what was recorded so far.
   std::shared_ptr<Answer> answer_;
   bool has_failed_ = false;
+  // Runners who cancelled.
+  int cancelled_ = 0;
 };
 
 ResultCache::Question::Question(uint64_t snapshot, std::string_view request)
@@ -230,8 +235,11 @@ void ResultCache::Fail(const std::shared_ptr<Flight>& flight, absl::StatusCode c
   {
     absl::MutexLock lock(&mutex_);
     if (flight->answer_ != nullptr) gone.push_back(std::move(flight->answer_));
-    const bool again = own && (cancelled || !flight->has_failed_);
+    // Who cancels as soon as it is the runner must not keep the others waiting for ever.
+    const bool again =
+        own && (cancelled ? flight->cancelled_ < kMostCancelled : !flight->has_failed_);
     flight->has_failed_ = flight->has_failed_ || !cancelled;
+    flight->cancelled_ += cancelled ? 1 : 0;
     const auto next = std::max_element(
         flight->waiters_.begin(), flight->waiters_.end(),
         [](const auto& a, const auto& b) { return a.second.deadline < b.second.deadline; });

@@ -165,6 +165,25 @@ TEST_F(ResultCacheTest, WhenAllAreCancelledTheNextOneRunsIt) {
   EXPECT_TRUE(Answer("q", "a"));
 }
 
+TEST_F(ResultCacheTest, WhoAlwaysCancelsDoesNotKeepTheOthersWaiting) {
+  Advice runner = Ask("q");
+  const auto honest = std::make_shared<FakeAsker>();
+  Ask("q", honest, absl::FromUnixSeconds(10));
+  int cancelled = 0;
+  while (!honest->advice.has_value()) {
+    ASSERT_LT(++cancelled, 100);
+    const auto hostile = std::make_shared<FakeAsker>();
+    Ask("q", hostile, absl::FromUnixSeconds(20));
+    runner.recording->Fail(absl::CancelledError());
+    if (honest->advice.has_value()) break;
+    ASSERT_TRUE(hostile->advice.has_value());
+    runner = *std::move(hostile->advice);
+  }
+  EXPECT_EQ(honest->advice->recording, nullptr);
+  EXPECT_EQ(honest->advice->answer, nullptr);
+  EXPECT_EQ(sizes_.waiting, 0);
+}
+
 TEST_F(ResultCacheTest, ASecondFailureForTimeOrMemoryLetsEachRunIt) {
   for (const absl::Status& failure :
        {absl::DeadlineExceededError(""), absl::ResourceExhaustedError("")}) {
