@@ -37,9 +37,10 @@ grpc::Slice Share(std::string_view bytes, std::shared_ptr<const void> owner) {
 }
 
 NewSlice Allocate(size_t size) {
-  grpc_slice slice = grpc_slice_malloc_large(size);
-  return {grpc::Slice(slice, grpc::Slice::STEAL_REF),
-          reinterpret_cast<char*>(GRPC_SLICE_START_PTR(slice))};
+  // Never within the slice itself, whatever its size, so that the bytes stay where they are.
+  const grpc_slice slice = grpc_slice_malloc_large(size);
+  char* const bytes = reinterpret_cast<char*>(slice.data.refcounted.bytes);
+  return {grpc::Slice(slice, grpc::Slice::STEAL_REF), bytes};
 }
 
 grpc::ByteBuffer ChunkMessage(uint64_t offset, grpc::Slice data) {
