@@ -396,7 +396,7 @@ absl::Status PagedShard::CheckRoom(const v1::PublishRequest& publish, const Tabl
 absl::Status PagedShard::WriteOneTable(const Table& table, std::string_view schema) {
   pages::SchemaWriter writer;
   absl::Status status = WriteTable(writer, table.name, schema, table.pages);
-  if (status.ok()) writer.Finish(space_);
+  if (status.ok()) writer.FinishForReading(space_);
   return status;
 }
 

@@ -70,11 +70,12 @@ absl::StatusOr<std::unique_ptr<UpdatedTables>> UpdatedTables::Open(const Limits&
 absl::StatusOr<tables::UpdateEffect> UpdatedTables::Update(const Change& change, int64_t room) {
   if (!health_.ok()) return health_;
   // SQLite attaches no database within a transaction.
-  const bool attaches = !change.rows.empty();
   absl::Status status;
-  if (attaches) {
+  bool attached = false;
+  if (!change.rows.empty()) {
     status = database_.AttachEmpty(kRows);
-    if (status.ok()) status = database_.ReadFrom(kRows, change.rows);
+    attached = status.ok();
+    if (attached) status = database_.ReadFrom(kRows, change.rows);
   }
   // There is no telling how many rows will match, so SQLite watches over the room.
   if (status.ok()) status = LimitPages(std::max<int64_t>(room / kPageSize, 1));
@@ -86,7 +87,7 @@ absl::StatusOr<tables::UpdateEffect> UpdatedTables::Update(const Change& change,
   }
   if (health_.ok()) {
     absl::Status restored = LimitPages(kMostPages);
-    if (attaches && restored.ok()) {
+    if (attached && restored.ok()) {
       restored = database_.Execute(absl::StrCat("DETACH ", sqlite::QuoteName(kRows)));
     }
     if (!restored.ok()) health_ = restored;
@@ -270,8 +271,9 @@ absl::Status UpdatedTables::LimitPages(int64_t pages) {
 }
 
 void UpdatedTables::Count() {
+  // Without memory for it, what was told last stays.
   const absl::StatusOr<bool> row = page_count_.Step();
-  bytes_ = row.ok() && *row ? page_count_.Integer(0) * kPageSize : 0;
+  if (row.ok() && *row) bytes_ = page_count_.Integer(0) * kPageSize;
   page_count_.Reset();
 }
 

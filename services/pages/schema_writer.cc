@@ -12,8 +12,7 @@ namespace {
 constexpr size_t kFileHeader = 100;
 
 // https://www.sqlite.org/fileformat2.html#the_database_header
-void WriteFileHeader(PageSpace& space) {
-  const PageSpace::FreeList free = space.WriteFreeList();
+void WriteFileHeader(PageSpace& space, const PageSpace::FreeList& free) {
   constexpr uint32_t kChanges = 1;
   uint8_t* const header = space.page(1);
   std::memset(header, 0, kFileHeader);
@@ -56,7 +55,13 @@ int64_t SchemaWriter::PagesOf(std::string_view name, std::string_view sql) {
 
 void SchemaWriter::Finish(PageSpace& space) {
   table_.Finish(space);
-  WriteFileHeader(space);
+  const PageSpace::FreeList free = space.WriteFreeList();
+  WriteFileHeader(space, free);
+}
+
+void SchemaWriter::FinishForReading(PageSpace& space) {
+  table_.Finish(space);
+  WriteFileHeader(space, {});
 }
 
 }  // namespace qasino::pages
