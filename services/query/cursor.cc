@@ -61,6 +61,8 @@ Cursor::Cursor(Snapshot::Connection connection, CursorOptions options, Cancellat
 
 Cursor::~Cursor() {
   QueryGuard::Scope running(guard_);
+  // One that failed is not worth keeping.
+  if (done_) connection_.sandbox().Keep(sql_, std::move(statement_));
   statement_ = sqlite::Statement();
 }
 
@@ -94,6 +96,7 @@ absl::Status Cursor::Prepare(const v1::QueryRequest& request) {
   absl::StatusOr<sqlite::Statement> statement = connection_.sandbox().Prepare(sql);
   if (!statement.ok()) return statement.status();
   statement_ = *std::move(statement);
+  sql_ = sql;
   row_limit_ = request.row_limit();
   if (show_parameter_.has_value()) statement_.BindText(1, *show_parameter_);
   return absl::OkStatus();

@@ -87,6 +87,7 @@ class Cursor {
   // Bound values must live as long as the statement.
   v1::QueryRequest request_;
   std::optional<std::string> show_parameter_;
+  std::string sql_;
   sqlite::Statement statement_;
 
   std::string error_when_empty_;

@@ -106,6 +106,48 @@ TEST_F(CursorTest, ARowLimitIsSaid) {
   EXPECT_FALSE(answer.summary.truncated());
 }
 
+TEST_F(CursorTest, AStatementThatIsRunAgainKnowsNothingOfTheTimeBefore) {
+  v1::QueryRequest request;
+  request.set_sql("SELECT count(*), typeof(?1) FROM t WHERE x < ?1");
+  for (const int bound : {10, 20}) {
+    request.clear_parameters();
+    request.add_parameters()->set_integer(bound);
+    const Answer answer = Run(request);
+    EXPECT_EQ(answer.first.columns(0).integers(0), bound);
+    EXPECT_EQ(answer.first.columns(1).texts(0), "integer");
+  }
+  request.clear_parameters();
+  EXPECT_EQ(Run(request).first.columns(1).texts(0), "null");
+  // Cut off in the middle, and ended by a limit.
+  request.set_sql("SELECT x FROM t");
+  request.set_row_limit(3);
+  EXPECT_EQ(Run(request).rows, 3u);
+  request.clear_row_limit();
+  EXPECT_EQ(Run(request).rows, 5000u);
+  EXPECT_FALSE(Run("SELECT x FROM t", {.max_rows = 10}).status.ok());
+  EXPECT_EQ(Run("SELECT x FROM t").rows, 5000u);
+  // What it says of itself is said again.
+  for (int i = 0; i < 3; ++i) {
+    Cancellation cancellation;
+    for (const bool repeatable : {true, false}) {
+      request.set_sql(repeatable ? "SELECT max(x) FROM t" : "SELECT random()");
+      auto cursor = Cursor::Open(*snapshot_->Connect(), request, {}, &cancellation);
+      ASSERT_TRUE(cursor.ok());
+      v1::QueryResponse response;
+      ASSERT_TRUE((*cursor)->Next(response).ok());
+      EXPECT_EQ((*cursor)->repeatable(), repeatable);
+    }
+  }
+  // More than are kept, and one that is too large for it.
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 50; ++i) {
+      EXPECT_EQ(Run(fmt::format("SELECT {}", i)).first.columns(0).integers(0), i);
+    }
+    const std::string large = "SELECT '" + std::string(100'000, 'x') + "'";
+    EXPECT_EQ(Run(large).first.columns(0).texts(0).size(), 100'000u);
+  }
+}
+
 TEST_F(CursorTest, TooManyRowsAreAnError) {
   const Answer answer = Run("SELECT * FROM t", {.max_rows = 100});
   EXPECT_EQ(answer.status.code(), absl::StatusCode::kResourceExhausted);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -17,6 +18,11 @@ namespace {
 // Some microseconds; and how many of these looks there are between two at the clock.
 constexpr int kStepsBetweenLooks = 100;
 constexpr uint32_t kLooksPerClock = 4;
+
+// Statements that a connection keeps, and what one and its text may take; the usual one has some
+// kilobytes.
+constexpr size_t kMostKept = 8;
+constexpr int kMostKeptBytes = 32 << 10;
 
 // PRAGMAs that only tell something.
 bool IsHarmlessPragma(const char* name) {
@@ -153,6 +159,14 @@ int Sandbox::Authorize(void* sandbox, int action, const char* first, const char*
 }
 
 absl::StatusOr<sqlite::Statement> Sandbox::Prepare(std::string_view sql) {
+  const auto kept =
+      std::find_if(kept_.begin(), kept_.end(), [sql](const Kept& one) { return one.sql == sql; });
+  if (kept != kept_.end()) {
+    sqlite::Statement statement = std::move(kept->statement);
+    repeatable_ = kept->repeatable;
+    kept_.erase(kept);
+    return statement;
+  }
   refused_.clear();
   repeatable_ = true;
   absl::StatusOr<sqlite::Statement> statement = database_.Prepare(sql);
@@ -169,6 +183,15 @@ absl::StatusOr<sqlite::Statement> Sandbox::Prepare(std::string_view sql) {
         "EXPLAIN, SHOW, DESC)");
   }
   return statement;
+}
+
+void Sandbox::Keep(std::string_view sql, sqlite::Statement statement) {
+  statement.Reset();
+  sqlite3_clear_bindings(statement.get());
+  const int memory = sqlite3_stmt_status(statement.get(), SQLITE_STMTSTATUS_MEMUSED, 0);
+  if (memory > kMostKeptBytes || sql.size() > kMostKeptBytes) return;
+  if (kept_.size() >= kMostKept) kept_.erase(kept_.begin());
+  kept_.push_back({std::string(sql), std::move(statement), repeatable_});
 }
 
 void Cancellation::Cancel() {

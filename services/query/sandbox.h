@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -30,8 +31,8 @@
 //
 // What remains is what one step does without asking: on values of the longest length some
 // 50 to 150 ms (upper, quote, CAST, a comparison without case, printf; 0.2 s for strftime
-// with a format of that length), and sorting in memory, which is one step for all rows that
-// the query's memory holds: up to 2 s for 256 MiB. Such steps one after another without a
+// with a format of that length), and sorting a piece of a large sort (some 2 MiB, see
+// sqlite::ScratchFiles): tens of milliseconds. Such steps one after another without a
 // loop or an allocation (`a + 1, a + 2, …` on a text of the longest length) add up.
 namespace qasino::query {
 
@@ -51,10 +52,15 @@ class Sandbox {
   Sandbox(const Sandbox&) = delete;
   Sandbox& operator=(const Sandbox&) = delete;
 
-  // Prepares one reading statement. PERMISSION_DENIED says what was refused.
+  // Prepares one reading statement, or takes one that was kept. PERMISSION_DENIED says what was
+  // refused.
   absl::StatusOr<sqlite::Statement> Prepare(std::string_view sql);
 
-  // Whether what has been prepared since depends on its snapshot and parameters alone, as far as
+  // Takes a statement back that is done, for who prepares the same next. What was bound to it is
+  // forgotten. A few small ones are kept, those used last.
+  void Keep(std::string_view sql, sqlite::Statement statement);
+
+  // Whether what was prepared last depends on its snapshot and parameters alone, as far as
   // its functions and tables tell (repeatable.h); the time is asked for elsewhere. It may turn
   // false while the statement runs.
   bool repeatable() const { return repeatable_; }
@@ -67,12 +73,20 @@ class Sandbox {
   static int Authorize(void* sandbox, int action, const char* first, const char* second,
                        const char* schema, const char* source);
 
+  struct Kept {
+    std::string sql;
+    sqlite::Statement statement;
+    bool repeatable;
+  };
+
   // What the authorizer refused of the statement being prepared.
   std::string refused_;
   bool repeatable_ = true;
   // The guard's, while there is one. Registered functions hold its address.
   StopSign stop_;
   sqlite::Database database_;
+  // The one used last at the end. They go before the database.
+  std::vector<Kept> kept_;
 };
 
 // A query's cancelling, which any thread may do at any time: it stops the statement of the
