@@ -37,9 +37,10 @@ def counted(sort, call):
     return value
 
 
-def table(name, rows, columns):
+def table(name, rows, columns, domain="example"):
     return table_pb2.Table(name=name, columns=[
-        table_pb2.Column(name="host", type=table_pb2.TEXT, texts=[f"host{i}" for i in range(rows)]),
+        table_pb2.Column(name="host", type=table_pb2.TEXT,
+                         texts=[f"host{i}.{domain}" for i in range(rows)]),
         *(table_pb2.Column(name=column, type=table_pb2.INTEGER,
                            integers=[random.randrange(1 << 40) for _ in range(rows)])
           for column in columns)])
@@ -92,9 +93,12 @@ class Load:
         while not self._stop.wait(0.2):
             turn += 1
             stub = client.ingests[turn % len(client.ingests)]
-            kept = ingest_pb2.PublishRequest(identity=f"keeper{turn % 20}",
-                                             table=table(f"kept{turn % 5}", 50, ["a", "b"]),
-                                             persist=True, update=turn % 3 == 0)
+            # Each has hosts of its own: rows that another's update takes over stay with that one,
+            # and the tables would grow for ever.
+            keeper = f"keeper{turn % 20}"
+            kept = ingest_pb2.PublishRequest(
+                identity=keeper, table=table(f"kept{turn % 5}", 50, ["a", "b"], keeper),
+                persist=True, update=turn % 3 == 0)
             if kept.update:
                 kept.keycols.append("host")
             counted("persist", lambda: stub.Publish(kept, timeout=system.DEADLINE))
