@@ -46,7 +46,7 @@ struct IngestOptions {
 //
 // A crash loses the running generation and the shards that the store has not yet taken;
 // Drain loses neither while the store answers in time.
-class IngestPart : public server::Part {
+class IngestPart : public server::ServicePart {
  public:
   // Opens the running shard and begins the generation; waits a second, at the most, for the
   // store to tell its newest one, and without it goes by the clock. INVALID_ARGUMENT names an

@@ -62,7 +62,7 @@ struct QueryOptions {
 //
 // Statements run on a pool of threads, a batch of rows at a time; between batches a
 // query whose client reads slowly holds no thread. All functions are thread-safe.
-class QueryPart : public server::Part {
+class QueryPart : public server::ServicePart {
  public:
   // Begins to watch the store at once.
   static absl::StatusOr<std::unique_ptr<QueryPart>> Create(const QueryOptions& options,

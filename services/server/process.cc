@@ -186,7 +186,9 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials(
 // watching thread has ended.
 struct Watched {
   Part* part;
-  grpc::HealthCheckServiceInterface* health;
+  // Of a part that offers a service; else null.
+  grpc::HealthCheckServiceInterface* health = nullptr;
+  std::string service_name;
 };
 
 // Asks every part whether it is ready, tells gRPC's health services, and remembers
@@ -276,12 +278,12 @@ class ReadinessWatch {
       } else {
         log::Info(one.part->name(), "not ready", {{"reason", reason}});
       }
-      one.health->SetServingStatus(std::string(one.part->service_name()), status.ok());
+      if (one.health != nullptr) one.health->SetServingStatus(one.service_name, status.ok());
       (*told)[i].ready = status.ok();
     }
     for (size_t i = 0; i < watched.size(); ++i) {
       if ((*told)[i].overall == now.ready) continue;
-      watched[i].health->SetServingStatus("", now.ready);
+      if (watched[i].health != nullptr) watched[i].health->SetServingStatus("", now.ready);
       (*told)[i].overall = now.ready;
     }
     return now;
@@ -334,7 +336,7 @@ class LastResort {
 struct Process::State {
   struct Served {
     Part* part;
-    std::unique_ptr<grpc::Server> server;
+    std::unique_ptr<grpc::Server> server;  // null for a part without a service
   };
 
   explicit State(const ProcessOptions& options) : options(options) {}
@@ -374,13 +376,18 @@ void Process::State::Close(absl::Time deadline) {
   // when an in-process channel is used after its server was shut down.
   if (deadline == absl::InfinitePast()) deadline = absl::Now() + kAtOnce;
   if (watch != nullptr) watch->Stop();
-  for (Served& one : served) one.server->GetHealthCheckService()->Shutdown();
+  for (Served& one : served) {
+    if (one.server != nullptr) one.server->GetHealthCheckService()->Shutdown();
+  }
   while (!served.empty()) {
     Served& last = served.back();
     Drain(*last.part, deadline);
-    const absl::Time now = absl::Now();
-    last.server->Shutdown(absl::ToChronoTime(std::min(std::max(deadline, now), now + kCloseTime)));
-    last.server->Wait();
+    if (last.server != nullptr) {
+      const absl::Time now = absl::Now();
+      last.server->Shutdown(
+          absl::ToChronoTime(std::min(std::max(deadline, now), now + kCloseTime)));
+      last.server->Wait();
+    }
     served.pop_back();
   }
   for (std::thread& thread : overrunning) thread.join();
@@ -434,7 +441,7 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Create(const ProcessOptions& o
 
 prometheus::Registry& Process::metrics() { return *state_->registry; }
 
-absl::StatusOr<int> Process::Serve(Part& part, int port) {
+absl::StatusOr<int> Process::Serve(ServicePart& part, int port) {
   const ProcessOptions& options = state_->options;
   const auto fail = [&](const absl::Status& status) {
     state_->Drain(part, absl::Now() + kAtOnce);
@@ -488,14 +495,23 @@ absl::StatusOr<int> Process::Serve(Part& part, int port) {
   health->SetServingStatus("", false);
   health->SetServingStatus(std::string(part.service_name()), false);
   state_->served.push_back({&part, std::move(server)});
-  state_->watch->Add({&part, health});
+  state_->watch->Add({&part, health, std::string(part.service_name())});
   PrintLine(fmt::format("listening: {} grpc {}", part.name(), JoinHostPort(options.listen, bound)));
   return bound;
 }
 
-std::shared_ptr<grpc::Channel> Process::InProcessChannel(Part& part) {
+void Process::Add(Part& part, const std::vector<Door>& doors) {
+  state_->served.push_back({&part, nullptr});
+  state_->watch->Add({&part});
+  for (const Door& door : doors) {
+    PrintLine(fmt::format("listening: {} {} {}", door.name, door.protocol,
+                          JoinHostPort(door.address, door.port)));
+  }
+}
+
+std::shared_ptr<grpc::Channel> Process::InProcessChannel(const ServicePart& part) {
   for (const State::Served& one : state_->served) {
-    if (one.part != &part) continue;
+    if (one.part != &part || one.server == nullptr) continue;
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(-1);
     arguments.SetMaxSendMessageSize(-1);

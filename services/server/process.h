@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -19,7 +20,7 @@ class Registry;
 namespace qasino::server {
 
 // What every server process has around its parts: the log, the metrics port, a gRPC
-// port for each part with grpc.health.v1 and reflection, and an orderly end.
+// port for each service with grpc.health.v1 and reflection, and an orderly end.
 //
 //   auto process = Process::Create(line.process_options());
 //   IngestPart ingest(options, process->metrics());
@@ -51,12 +52,26 @@ class Process {
   // Returns the port bound. The part must live until Run has returned or the
   // Process is gone. An error drains this part and those served before, and
   // closes their ports, so that main can return, destroying parts in any order.
-  absl::StatusOr<int> Serve(Part& part, int port);
+  absl::StatusOr<int> Serve(ServicePart& part, int port);
+
+  // A port that a part has opened itself.
+  struct Door {
+    std::string name;      // "http", "https", "zmq", "pubsub", "line"
+    std::string protocol;  // "http", "https", "zmtp", "telnet"
+    std::string address;   // an IP address
+    int port = 0;
+  };
+
+  // Takes in a part whose doors are open, and prints for each, on standard output,
+  //   listening: http http 127.0.0.1:15597
+  // Such a part is watched and drained in its turn as those are that are served; it
+  // closes its doors in its Drain.
+  void Add(Part& part, const std::vector<Door>& doors);
 
   // A channel to a part that this process serves, without a socket; null for any other
   // part. Nothing may be called on it once that part's port is closed, for gRPC then
   // crashes: who has it is served after that part, and lets go of it in its Drain.
-  std::shared_ptr<grpc::Channel> InProcessChannel(Part& part);
+  std::shared_ptr<grpc::Channel> InProcessChannel(const ServicePart& part);
 
   // Prints "ready" on standard output when every part first is, then waits for
   // SIGTERM or SIGINT. Then: health says NOT_SERVING, and one after another, the last

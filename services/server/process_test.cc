@@ -42,7 +42,7 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 // An Ingest that acknowledges everything, and whose watches last until Drain.
-class FakeIngest : public Part, public v1::Ingest::CallbackService {
+class FakeIngest : public ServicePart, public v1::Ingest::CallbackService {
  public:
   std::string_view name() const override { return "ingest"; }
   std::string_view service_name() const override { return "qasino.v1.Ingest"; }
@@ -106,7 +106,7 @@ class FakeIngest : public Part, public v1::Ingest::CallbackService {
   std::vector<Watch*> watches_ ABSL_GUARDED_BY(mutex_);
 };
 
-class FakeQuery : public Part, public v1::Query::CallbackService {
+class FakeQuery : public ServicePart, public v1::Query::CallbackService {
  public:
   std::string_view name() const override { return "query"; }
   std::string_view service_name() const override { return "qasino.v1.Query"; }
@@ -161,7 +161,7 @@ struct Running {
     if (runner.joinable()) End();
   }
 
-  int Serve(Part& part) {
+  int Serve(ServicePart& part) {
     Capture capture;
     auto port = process->Serve(part, 0);
     capture.Take();

@@ -20,7 +20,7 @@ namespace {
 
 // Ingest, whose running shard query asks for in this process. Query may go on while ingest is
 // drained, which comes first because ingest needs the grace most; so it lets go of it then.
-class IngestForQuery : public server::Part {
+class IngestForQuery : public server::ServicePart {
  public:
   IngestForQuery(ingest::IngestPart& ingest, query::QueryPart& query)
       : ingest_(ingest), query_(query) {}

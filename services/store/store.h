@@ -68,7 +68,7 @@ struct StoreOptions {
 // What was acknowledged survives a crash of the process and of the machine. A second
 // store on the same data folder is refused. Ready while the disk takes what is
 // written; while it does not, what is held is still served.
-class StorePart : public server::Part {
+class StorePart : public server::ServicePart {
  public:
   // Recovers what the data folder holds, which takes as long as reading all of it.
   // INVALID_ARGUMENT names the option that is out of range; other errors name the
