@@ -2,10 +2,15 @@
 #define QASINO_CLIENTS_CPP_OPTIONS_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+
+namespace grpc {
+class Channel;
+}
 
 namespace qasino::client {
 
@@ -39,6 +44,10 @@ struct RetryPolicy {
 struct ConnectOptions {
   // "host:port"; an IPv6 address in brackets.
   std::string target;
+  // A channel to the service that is there already, such as one within the process, in
+  // the place of a connection; `target` is then only how messages call it, and `tls` is
+  // not used. Whoever gave it closes the clients before the server.
+  std::shared_ptr<grpc::Channel> channel;
   TlsOptions tls;
   // The time limit of a call that does not bring its own. More than 0.
   absl::Duration timeout = absl::Seconds(30);

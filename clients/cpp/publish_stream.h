@@ -22,6 +22,12 @@ struct PublishStreamOptions {
   // Publishes that are waiting to be sent travel together up to this count and size.
   int64_t max_batch = 256;
   int64_t max_batch_bytes = 1 << 20;
+  // For a sender that has somebody waiting for the answer: while the server is away,
+  // Send and TrySend are UNAVAILABLE at once, and what had no result when the stream
+  // broke gets UNAVAILABLE instead of being sent again (it may be stored all the same).
+  // At the very first, publishes wait for the connection, for at most 2 s. False: they
+  // wait until their time limit.
+  bool fail_when_away = false;
 };
 
 // Publishes many tables over one stream that it keeps up by itself.
@@ -63,6 +69,7 @@ class PublishStream {
   //   DEADLINE_EXCEEDED    there was no room within the time limit.
   //   RESOURCE_EXHAUSTED   the publish is longer than max_message_bytes.
   //   FAILED_PRECONDITION  Finish was called.
+  //   UNAVAILABLE          the server is away, with fail_when_away.
   absl::Status Send(const v1::PublishRequest& request, Callback callback,
                     const CallOptions& call = {});
 

@@ -19,8 +19,8 @@
 #include "clients/cpp/connect_flags.h"
 #include "clients/cpp/publisher.h"
 #include "clients/cpp/store_client.h"
-#include "clients/publish/csv_table.h"
-#include "clients/publish/json_table.h"
+#include "clients/tables/csv_table.h"
+#include "clients/tables/json_table.h"
 
 namespace qasino::publish {
 namespace {

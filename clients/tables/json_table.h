@@ -1,10 +1,10 @@
-#ifndef QASINO_CLIENTS_PUBLISH_JSON_TABLE_H_
-#define QASINO_CLIENTS_PUBLISH_JSON_TABLE_H_
+#ifndef QASINO_CLIENTS_TABLES_JSON_TABLE_H_
+#define QASINO_CLIENTS_TABLES_JSON_TABLE_H_
 
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "clients/publish/table_limits.h"
+#include "clients/tables/table_limits.h"
 #include "qasino/v1/table.pb.h"
 
 namespace qasino::publish {
@@ -27,4 +27,4 @@ absl::StatusOr<v1::Table> ParseJsonTable(std::string_view text, const TableLimit
 
 }  // namespace qasino::publish
 
-#endif  // QASINO_CLIENTS_PUBLISH_JSON_TABLE_H_
+#endif  // QASINO_CLIENTS_TABLES_JSON_TABLE_H_

@@ -1,4 +1,4 @@
-#include "clients/publish/csv_table.h"
+#include "clients/tables/csv_table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

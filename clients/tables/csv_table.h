@@ -1,10 +1,10 @@
-#ifndef QASINO_CLIENTS_PUBLISH_CSV_TABLE_H_
-#define QASINO_CLIENTS_PUBLISH_CSV_TABLE_H_
+#ifndef QASINO_CLIENTS_TABLES_CSV_TABLE_H_
+#define QASINO_CLIENTS_TABLES_CSV_TABLE_H_
 
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "clients/publish/table_limits.h"
+#include "clients/tables/table_limits.h"
 #include "qasino/v1/ingest.pb.h"
 
 namespace qasino::publish {
@@ -33,4 +33,4 @@ absl::StatusOr<v1::PublishRequest> ParseCsvTable(std::string_view text,
 
 }  // namespace qasino::publish
 
-#endif  // QASINO_CLIENTS_PUBLISH_CSV_TABLE_H_
+#endif  // QASINO_CLIENTS_TABLES_CSV_TABLE_H_

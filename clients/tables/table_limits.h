@@ -1,5 +1,5 @@
-#ifndef QASINO_CLIENTS_PUBLISH_TABLE_LIMITS_H_
-#define QASINO_CLIENTS_PUBLISH_TABLE_LIMITS_H_
+#ifndef QASINO_CLIENTS_TABLES_TABLE_LIMITS_H_
+#define QASINO_CLIENTS_TABLES_TABLE_LIMITS_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -16,4 +16,4 @@ struct TableLimits {
 
 }  // namespace qasino::publish
 
-#endif  // QASINO_CLIENTS_PUBLISH_TABLE_LIMITS_H_
+#endif  // QASINO_CLIENTS_TABLES_TABLE_LIMITS_H_

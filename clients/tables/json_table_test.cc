@@ -1,4 +1,4 @@
-#include "clients/publish/json_table.h"
+#include "clients/tables/json_table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "clients/publish/json_table.h"
+#include "clients/tables/json_table.h"
 
 #include <algorithm>
 #include <boost/json.hpp>
