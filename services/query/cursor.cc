@@ -98,6 +98,7 @@ absl::Status Cursor::Prepare(const v1::QueryRequest& request) {
   statement_ = *std::move(statement);
   sql_ = sql;
   row_limit_ = request.row_limit();
+  running_ = request.running();
   if (show_parameter_.has_value()) statement_.BindText(1, *show_parameter_);
   return absl::OkStatus();
 }
@@ -133,6 +134,7 @@ absl::Status Cursor::Bind(const v1::QueryRequest& request) {
 
 void Cursor::FillHeader(v1::QueryHeader& header) const {
   *header.mutable_snapshot() = connection_.snapshot().info();
+  header.set_repeatable(repeatable() && !running_);
   const int columns = statement_.ColumnCount();
   for (int i = 0; i < columns; ++i) {
     v1::ColumnInfo& column = *header.add_columns();
@@ -144,20 +146,23 @@ void Cursor::FillHeader(v1::QueryHeader& header) const {
 
 absl::Status Cursor::Next(std::string& message) {
   QueryGuard::Scope running(guard_);
-  if (!header_given_) {
-    v1::QueryResponse response;
-    FillHeader(*response.mutable_header());
-    response.AppendToString(&message);
-    header_given_ = true;
-  }
   const uint64_t clock_reads = sqlite::ClockReads();
   absl::Status status = guard_.Check();
   const uint64_t rows = rows_;
   if (status.ok()) status = FillRows(message);
   clock_read_ = clock_read_ || sqlite::ClockReads() != clock_reads;
-  if (status.ok()) return status;
-  if (rows_ == rows) message.clear();
-  return guard_.Explain(status);
+  if (!status.ok() && rows_ == rows) {
+    message.clear();
+    return guard_.Explain(status);
+  }
+  if (!header_given_) {
+    // Only now, because what the rows needed to know is told in it.
+    v1::QueryResponse response;
+    FillHeader(*response.mutable_header());
+    message.insert(0, response.SerializeAsString());
+    header_given_ = true;
+  }
+  return status.ok() ? status : guard_.Explain(status);
 }
 
 absl::Status Cursor::Next(v1::QueryResponse& response) {

@@ -92,6 +92,7 @@ class Cursor {
 
   std::string error_when_empty_;
   uint64_t row_limit_ = 0;
+  bool running_ = false;  // a copy, which is no snapshot to come back to
   uint64_t rows_ = 0;
   std::optional<RowBatchWriter> batch_;
   bool truncated_ = false;

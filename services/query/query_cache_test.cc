@@ -104,6 +104,81 @@ TEST_F(QueryCacheTest, TheSameAnswerComesFromTheCache) {
   EXPECT_EQ(From("cache"), before + 10);
 }
 
+TEST_F(QueryCacheTest, AnAnswerThatTheClientHasIsNotMadeAgain) {
+  Start();
+  const auto a = Shard("a", 60, 100);
+  store_.Offer(ManifestOf(60, {a}), {a});
+  AskAt(60, 1, "SELECT 1");
+  const auto ask = [&](const v1::QueryRequest& request) {
+    grpc::ClientContext context;
+    auto reader = stub_->Query(&context, request);
+    v1::QueryResponse response, whole;
+    while (reader->Read(&response)) whole.MergeFrom(response);
+    EXPECT_TRUE(reader->Finish().ok());
+    return whole;
+  };
+  v1::QueryRequest request;
+  request.set_sql("SELECT count(*) FROM t");
+  const v1::SnapshotInfo seen = ask(request).header().snapshot();
+  const double from_cache = From("cache");
+
+  v1::KnownSnapshot& known = *request.mutable_unless_snapshot();
+  known.set_generation(seen.generation());
+  known.set_revision(seen.revision());
+  for (const std::string& store : {std::string(), seen.store_id()}) {
+    known.set_store_id(store);
+    const v1::QueryResponse answer = ask(request);
+    EXPECT_TRUE(answer.summary().unchanged());
+    EXPECT_EQ(answer.header().columns_size(), 0);
+    EXPECT_EQ(answer.header().snapshot().generation(), seen.generation());
+    EXPECT_EQ(answer.header().snapshot().store_id(), seen.store_id());
+    EXPECT_FALSE(answer.has_batch());
+  }
+  WaitUntilActive(0);
+  EXPECT_EQ(From("unchanged"), 2);
+
+  // Of another snapshot or store it is run, or the same as without; so is a copy of what runs.
+  const auto run = [&](const v1::QueryRequest& changed) {
+    const v1::QueryResponse answer = ask(changed);
+    EXPECT_FALSE(answer.summary().unchanged());
+    EXPECT_EQ(answer.batch().rows(), 1u);
+  };
+  v1::QueryRequest other = request;
+  other.mutable_unless_snapshot()->set_generation(seen.generation() - 1);
+  run(other);
+  other = request;
+  other.mutable_unless_snapshot()->set_revision(seen.revision() + 1);
+  run(other);
+  other = request;
+  other.mutable_unless_snapshot()->set_store_id("another");
+  run(other);
+  WaitUntilActive(0);
+  EXPECT_EQ(From("cache"), from_cache + 3);
+  EXPECT_EQ(From("unchanged"), 2);
+}
+
+TEST_F(QueryCacheTest, AnAnswerSaysWhetherItIsRepeatable) {
+  Start();
+  WaitUntilReady();
+  const auto repeatable = [&](const std::string& sql) {
+    v1::QueryRequest request;
+    request.set_sql(sql);
+    grpc::ClientContext context;
+    auto reader = stub_->Query(&context, request);
+    v1::QueryResponse response, whole;
+    while (reader->Read(&response)) whole.MergeFrom(response);
+    EXPECT_TRUE(reader->Finish().ok()) << sql;
+    return whole.header().repeatable();
+  };
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(repeatable("SELECT 1"));
+    EXPECT_TRUE(repeatable("SHOW TABLES"));
+    EXPECT_TRUE(repeatable("SELECT date(0, 'unixepoch')"));
+    EXPECT_FALSE(repeatable("SELECT random()"));
+    EXPECT_FALSE(repeatable("SELECT datetime('now')"));
+  }
+}
+
 TEST_F(QueryCacheTest, ParametersAndRowLimitsAreOfTheQuestion) {
   Start();
   WaitUntilReady();

@@ -125,6 +125,15 @@ void QueryCall::Begin() {
     }
     snapshot_ = *std::move(newest);
   }
+  if (request_->has_unless_snapshot() && !request_->running()) {
+    if (IsUnchanged()) {
+      SendUnchanged();
+      return;
+    }
+    // What the client has seen is no part of the question.
+    request_->clear_unless_snapshot();
+    request_bytes_ = ToSlice(request_->SerializeAsString());
+  }
   ResultCache* const cache = host_->Cache();
   // A copy of the running generation is never asked twice.
   if (cache == nullptr || request_->running()) {
@@ -175,6 +184,33 @@ void QueryCall::Send(std::shared_ptr<const ResultCache::Answer> answer, AnswerFr
     rows_ = answer->rows();
     from_ = from;
     answer_ = std::move(answer);
+    step = NextStep();
+    end = EndStatus();
+  }
+  Do(step, std::move(end));
+}
+
+bool QueryCall::IsUnchanged() const {
+  const v1::KnownSnapshot& known = request_->unless_snapshot();
+  const v1::SnapshotInfo& now = snapshot_->info();
+  return known.generation() == now.generation() && known.revision() == now.revision() &&
+         (known.store_id().empty() || known.store_id() == now.store_id());
+}
+
+void QueryCall::SendUnchanged() {
+  v1::QueryResponse response;
+  *response.mutable_header()->mutable_snapshot() = snapshot_->info();
+  snapshot_.reset();
+  response.mutable_summary()->set_unchanged(true);
+  const grpc::Slice slice = ToSlice(response.SerializeAsString());
+  Step step;
+  grpc::Status end;
+  {
+    absl::MutexLock lock(&mutex_);
+    working_ = false;
+    ended_ = true;
+    from_ = AnswerFrom::kUnchanged;
+    waiting_.emplace_back(&slice, 1);
     step = NextStep();
     end = EndStatus();
   }

@@ -27,8 +27,8 @@
 namespace qasino::query {
 
 // Where an answer came from. An answer that could not be kept, or that could not be looked for
-// because the query ended before, was run.
-enum class AnswerFrom { kRun, kRunAndKept, kCache, kOthersRun };
+// because the query ended before, was run. kUnchanged: the client has it already.
+enum class AnswerFrom { kRun, kRunAndKept, kCache, kOthersRun, kUnchanged };
 
 // How a query ended, for the counters.
 struct QueryOutcome {
@@ -117,6 +117,9 @@ class QueryCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   void Take(ResultCache::Advice advice, AnswerFrom from) ABSL_LOCKS_EXCLUDED(mutex_);
   void Send(std::shared_ptr<const ResultCache::Answer> answer, AnswerFrom from)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether the snapshot is the one that the request says it has seen.
+  bool IsUnchanged() const;
+  void SendUnchanged() ABSL_LOCKS_EXCLUDED(mutex_);
   void Work();
   absl::Status Fill(std::string& message);
   // Tells those who wait for the same answer, and the cache.

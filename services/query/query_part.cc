@@ -116,7 +116,7 @@ class Metrics {
                      .Name("qasino_query_answers_total")
                      .Help("Queries ended, by where their answer came from: run (not kept for "
                            "others, errors included), kept (run, and kept), cache, shared (waited "
-                           "for one that ran already).")
+                           "for one that ran already), unchanged (the client has it).")
                      .Register(registry)),
         cache_bytes_(prometheus::BuildGauge()
                          .Name("qasino_query_result_cache_bytes")
@@ -141,7 +141,8 @@ class Metrics {
     for (const auto& [from, name] : {std::pair(AnswerFrom::kRun, "run"),
                                      {AnswerFrom::kRunAndKept, "kept"},
                                      {AnswerFrom::kCache, "cache"},
-                                     {AnswerFrom::kOthersRun, "shared"}}) {
+                                     {AnswerFrom::kOthersRun, "shared"},
+                                     {AnswerFrom::kUnchanged, "unchanged"}}) {
       by_source_[static_cast<int>(from)] = &answers_.Add({{"from", name}});
     }
     // All from the start, so that a rate has a beginning.
@@ -212,7 +213,7 @@ class Metrics {
   prometheus::Counter& cache_evictions_;
   int64_t evictions_ = 0;
   prometheus::Counter* by_code_[17];
-  prometheus::Counter* by_source_[4];
+  prometheus::Counter* by_source_[5];  // by AnswerFrom
 };
 
 }  // namespace
@@ -432,8 +433,7 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
   void Over(QueryCall* call, const QueryOutcome& outcome) override {
     const bool completed = outcome.code == absl::StatusCode::kOk;
     (completed ? completed_ : errors_).fetch_add(1, std::memory_order_relaxed);
-    if (completed &&
-        (outcome.from == AnswerFrom::kCache || outcome.from == AnswerFrom::kOthersRun)) {
+    if (completed && outcome.from != AnswerFrom::kRun && outcome.from != AnswerFrom::kRunAndKept) {
       from_cache_.fetch_add(1, std::memory_order_relaxed);
     }
     metrics_.Ended(outcome);
