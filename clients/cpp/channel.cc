@@ -94,8 +94,12 @@ std::string_view Reason(std::string_view message) {
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const Channel>> Channel::Create(const ConnectOptions& options,
-                                                               std::string_view server) {
+                                                               std::string_view server,
+                                                               absl::Duration max_reconnect) {
   if (absl::Status status = Validate(options); !status.ok()) return status;
+  if (options.channel != nullptr) {
+    return std::shared_ptr<const Channel>(new Channel(options.channel, options, server));
+  }
   absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> credentials = Credentials(options.tls);
   if (!credentials.ok()) return credentials.status();
 
@@ -103,7 +107,13 @@ absl::StatusOr<std::shared_ptr<const Channel>> Channel::Create(const ConnectOpti
   arguments.SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
   arguments.SetMaxSendMessageSize(static_cast<int>(options.max_message_bytes));
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
+                   static_cast<int>(absl::ToInt64Milliseconds(max_reconnect)));
+  if (max_reconnect <= kQuickReconnect) {
+    // How long an attempt may take; gRPC's own 20 s would be waited out in full when packets
+    // were lost while the server was away.
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2000);
+  }
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS,
                    static_cast<int>(absl::ToInt64Milliseconds(options.keepalive)));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
@@ -130,6 +140,10 @@ Channel::Channel(std::shared_ptr<grpc::Channel> channel, const ConnectOptions& o
       options_(options),
       peer_(absl::StrCat(Absl(server), " at ", options.target)) {}
 
+grpc_connectivity_state Channel::State(bool connect) const {
+  return options_.channel != nullptr ? GRPC_CHANNEL_READY : channel_->GetState(connect);
+}
+
 absl::Time Channel::Deadline(const CallOptions& call) const {
   return absl::Now() + (call.timeout > absl::ZeroDuration() ? call.timeout : options_.timeout);
 }
@@ -137,7 +151,7 @@ absl::Time Channel::Deadline(const CallOptions& call) const {
 absl::Status Channel::ToStatus(const grpc::Status& status) const {
   if (status.ok()) return absl::OkStatus();
   const auto code = static_cast<absl::StatusCode>(status.error_code());
-  const grpc_connectivity_state state = channel_->GetState(false);
+  const grpc_connectivity_state state = State(/*connect=*/false);
   if (code == absl::StatusCode::kUnavailable && state != GRPC_CHANNEL_READY) {
     return UnreachableError(
         absl::StrCat("cannot reach ", peer_, ": ", Absl(Reason(status.error_message()))));

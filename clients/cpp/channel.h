@@ -1,7 +1,10 @@
 #ifndef QASINO_CLIENTS_CPP_CHANNEL_H_
 #define QASINO_CLIENTS_CPP_CHANNEL_H_
 
+#include <grpc/impl/codegen/connectivity_state.h>
+
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -17,17 +20,28 @@ class Status;
 
 namespace qasino::client {
 
+// The longest wait between attempts to connect, give or take a fifth that is random: of
+// clients that come in fleets, and of those that promise to be back within a second of
+// their server.
+inline constexpr absl::Duration kUsualReconnect = absl::Seconds(2);
+inline constexpr absl::Duration kQuickReconnect = absl::Milliseconds(400);
+
 // A channel to one service and what this library's clients need with it. Thread-safe.
 class Channel {
  public:
   // `server` is how messages call the peer: "qasino-ingest". Does not connect.
-  static absl::StatusOr<std::shared_ptr<const Channel>> Create(const ConnectOptions& options,
-                                                               std::string_view server);
+  static absl::StatusOr<std::shared_ptr<const Channel>> Create(
+      const ConnectOptions& options, std::string_view server,
+      absl::Duration max_reconnect = kUsualReconnect);
 
   const std::shared_ptr<grpc::Channel>& grpc() const { return channel_; }
   const ConnectOptions& options() const { return options_; }
   // "qasino-ingest at 127.0.0.1:15601".
   const std::string& peer() const { return peer_; }
+
+  // gRPC's state of the connection, after asking for one if `connect`. READY for a channel
+  // that came with the options, for one within the process has no connection.
+  grpc_connectivity_state State(bool connect) const;
 
   // When a call that begins now must be over.
   absl::Time Deadline(const CallOptions& call) const;

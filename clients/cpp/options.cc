@@ -48,8 +48,10 @@ absl::Status ValidateTls(const TlsOptions& tls) {
 }  // namespace
 
 absl::Status Validate(const ConnectOptions& options) {
-  if (absl::Status status = ValidateTarget(options.target); !status.ok()) return status;
-  if (absl::Status status = ValidateTls(options.tls); !status.ok()) return status;
+  if (options.channel == nullptr) {
+    if (absl::Status status = ValidateTarget(options.target); !status.ok()) return status;
+    if (absl::Status status = ValidateTls(options.tls); !status.ok()) return status;
+  }
   if (options.timeout <= absl::ZeroDuration()) {
     return absl::InvalidArgumentError("the time limit of a call must be more than 0");
   }
