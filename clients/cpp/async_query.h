@@ -30,6 +30,10 @@ class AsyncQuery {
  public:
   using ReadCallback = absl::AnyInvocable<void(const v1::QueryResponse* part)>;
 
+  // One that has failed, for what answers in the place of a client: the first Read ends
+  // with `why`, which is not OK.
+  static std::shared_ptr<AsyncQuery> Failed(absl::Status why);
+
   // Stops the statement when the answer is not whole. A Read that is under way is still
   // called back.
   ~AsyncQuery();
@@ -77,10 +81,11 @@ class AsyncQueryClient {
   AsyncQueryClient& operator=(const AsyncQueryClient&) = delete;
 
   // Sends the statement off. The time limit is for the whole answer, until its last part
-  // is read. Never null, never waits.
+  // is read. INVALID_ARGUMENT is also for SQL that is not UTF-8. Never null, never waits.
   std::shared_ptr<AsyncQuery> Start(const v1::QueryRequest& request, const CallOptions& call = {});
 
  private:
+  friend class AsyncQuery;
   class State;
   explicit AsyncQueryClient(std::shared_ptr<State> state);
 

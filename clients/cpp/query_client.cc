@@ -9,10 +9,9 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
-#include "clients/cpp/absl_text.h"
+#include "clients/cpp/answer_checker.h"
 #include "clients/cpp/backoff.h"
 #include "clients/cpp/channel.h"
 #include "qasino/v1/query.grpc.pb.h"
@@ -47,7 +46,9 @@ struct QueryClient::State {
 struct QueryResult::State {
   State(std::shared_ptr<QueryClient::State> the_client, absl::Time deadline,
         const v1::QueryRequest& request)
-      : client(std::move(the_client)), context(std::make_shared<grpc::ClientContext>()) {
+      : client(std::move(the_client)),
+        context(std::make_shared<grpc::ClientContext>()),
+        checker(request.has_unless_snapshot()) {
     SetDeadline(deadline, context.get());
     client->Add(context);
     reader = client->stub->Query(context.get(), request);
@@ -63,22 +64,9 @@ struct QueryResult::State {
 
   // Reads to the header; not OK when there is none.
   absl::Status ReadHeader() {
-    if (!reader->Read(&response)) {
-      End(client->channel->ToStatus(reader->Finish()));
-      if (!status.ok()) return status;
-      return status = absl::InternalError(
-                 absl::StrCat(client->channel->peer(), " ended the answer before its header"));
-    }
-    if (!response.has_header()) {
-      Fail("the answer does not begin with its header");
-      return status;
-    }
+    if (!ReadOn()) return status;
     header.Swap(response.mutable_header());
     response.clear_header();
-    if (header.columns().empty()) {
-      Fail("the answer has no columns");
-      return status;
-    }
     unread = true;
     return absl::OkStatus();
   }
@@ -86,9 +74,8 @@ struct QueryResult::State {
   // The next batch with rows, or null at the end.
   const v1::RowBatch* Next() {
     while (!ended) {
-      if (!unread && !ReadOn()) return nullptr;
-      unread = false;
-      if (!Accept()) return nullptr;
+      if (!std::exchange(unread, false) && !ReadOn()) return nullptr;
+      if (response.has_summary()) summary.Swap(response.mutable_summary());
       if (response.has_batch() && response.batch().rows() > 0) return &response.batch();
     }
     return nullptr;
@@ -96,57 +83,20 @@ struct QueryResult::State {
 
   // Reads the next message into `response`; false when the answer has ended.
   bool ReadOn() {
-    if (reader->Read(&response)) return true;
-    End(client->channel->ToStatus(reader->Finish()));
-    if (!status.ok()) {
-      has_summary = false;
-    } else if (!has_summary) {
-      status = absl::InternalError(
-          absl::StrCat(client->channel->peer(), " ended the answer without its summary"));
+    if (reader->Read(&response)) {
+      const absl::Status fault = checker.Check(response);
+      return fault.ok() || Fail(fault);
     }
+    End(client->channel->ToStatus(reader->Finish()));
+    if (status.ok() && !checker.whole()) status = Wrong(checker.End());
     return false;
   }
 
-  // Checks the message in `response`; false when it makes no sense.
-  bool Accept() {
-    if (has_summary) return Fail("the answer goes on after its summary");
-    if (response.has_header()) return Fail("the answer has a second header");
-    if (response.has_batch() && !AcceptBatch(response.batch())) return false;
-    if (response.has_summary()) {
-      summary.Swap(response.mutable_summary());
-      if (summary.rows() != rows) {
-        return Fail(
-            absl::StrCat("the answer has ", rows, " rows, but its summary says ", summary.rows()));
-      }
-      has_summary = true;
-    }
-    return true;
-  }
-
-  bool AcceptBatch(const v1::RowBatch& batch) {
-    if (batch.columns_size() != header.columns_size()) {
-      return Fail(absl::StrCat("a batch has ", batch.columns_size(), " columns, the answer ",
-                               header.columns_size()));
-    }
-    readers.clear();
-    for (int i = 0; i < batch.columns_size(); ++i) {
-      absl::StatusOr<ColumnReader> column = ColumnReader::Create(batch.columns(i), batch.rows());
-      if (!column.ok()) {
-        return Fail(absl::StrCat("column ", i + 1, " of a batch: ", column.status().message()));
-      }
-      readers.push_back(*column);
-    }
-    rows += batch.rows();
-    return true;
-  }
-
   // Ends the answer, because what the server sent makes no sense. Always false.
-  bool Fail(std::string_view why) {
+  bool Fail(const absl::Status& fault) {
     context->TryCancel();
     (void)reader->Finish();
-    has_summary = false;
-    End(absl::InternalError(
-        absl::StrCat("a wrong answer from ", client->channel->peer(), ": ", Absl(why))));
+    End(Wrong(fault));
     return false;
   }
 
@@ -155,21 +105,23 @@ struct QueryResult::State {
     status = std::move(why);
   }
 
+  absl::Status Wrong(const absl::Status& fault) const {
+    return WrongAnswer(client->channel->peer(), fault);
+  }
+
   const std::shared_ptr<QueryClient::State> client;
   const std::shared_ptr<grpc::ClientContext> context;
   std::unique_ptr<grpc::ClientReader<v1::QueryResponse>> reader;
 
   v1::QueryHeader header;
   v1::QueryResponse response;
+  AnswerChecker checker;
   bool unread = false;  // `response` has not been looked at
-  bool has_summary = false;
   v1::QuerySummary summary;
-  uint64_t rows = 0;  // of all batches read
   bool ended = false;
   absl::Status status;
 
-  std::vector<ColumnReader> readers;  // of the batch in `response`
-  uint64_t rows_left = 0;             // of it, for NextRow
+  uint64_t rows_left = 0;  // of the batch in `response`, for NextRow
   bool has_row = false;
   Row row;
 };
@@ -196,8 +148,9 @@ bool QueryResult::NextRow() {
   }
   --state.rows_left;
   std::vector<Cell>& cells = state.row.cells_;
-  cells.resize(state.readers.size());
-  for (size_t i = 0; i < cells.size(); ++i) cells[i] = state.readers[i].Next();
+  std::vector<ColumnReader>& readers = state.checker.readers();
+  cells.resize(readers.size());
+  for (size_t i = 0; i < cells.size(); ++i) cells[i] = readers[i].Next();
   return state.has_row = true;
 }
 
@@ -213,7 +166,7 @@ QueryResult::Iterator& QueryResult::Iterator::operator++() {
 const absl::Status& QueryResult::status() const { return state_->status; }
 
 const v1::QuerySummary& QueryResult::summary() const {
-  return state_->ended && state_->has_summary ? state_->summary
+  return state_->ended && state_->status.ok() ? state_->summary
                                               : v1::QuerySummary::default_instance();
 }
 

@@ -68,7 +68,7 @@ class QueryResult {
   // Cancels what is not read.
   ~QueryResult();
 
-  // Names and declared types, in order; at least one.
+  // Names and declared types, in order; at least one, unless the answer is `unchanged`.
   const google::protobuf::RepeatedPtrField<v1::ColumnInfo>& columns() const;
   const v1::SnapshotInfo& snapshot() const;
 
