@@ -38,6 +38,12 @@ constexpr size_t kMessagesBeforeGathering = 4;
 // Publishes at least so long are not copied into a batch but are one of their own.
 constexpr size_t kOwnBatchBytes = 64 << 10;
 
+// With fail_when_away: how long the first publishes wait for a connection, how often it is
+// looked for while the server is away, and the longest wait between streams.
+constexpr absl::Duration kConnectTimeout = absl::Seconds(2);
+constexpr absl::Duration kConnectLook = absl::Milliseconds(50);
+constexpr absl::Duration kQuickBackoff = absl::Milliseconds(500);
+
 // How long the server may take to end its side after everything is answered.
 constexpr absl::Duration kCloseTimeout = absl::Seconds(5);
 
@@ -74,6 +80,14 @@ absl::Status Validate(const PublishStreamOptions& options) {
   return absl::OkStatus();
 }
 
+RetryPolicy BackoffPolicy(RetryPolicy policy, const PublishStreamOptions& options) {
+  if (options.fail_when_away) {
+    policy.initial_backoff = std::min(policy.initial_backoff, kQuickBackoff);
+    policy.max_backoff = std::min(policy.max_backoff, kQuickBackoff);
+  }
+  return policy;
+}
+
 absl::Status StatusOf(const v1::PublishResult& result) {
   const bool known = result.code() > 0 && result.code() <= 16;
   return absl::Status(
@@ -106,7 +120,7 @@ class PublishStream::State : public std::enable_shared_from_this<State> {
       : channel_(std::move(channel)),
         options_(options),
         stub_(std::make_unique<Stub>(channel_->grpc())),
-        backoff_(channel_->options().retry) {}
+        backoff_(BackoffPolicy(channel_->options().retry, options)) {}
 
   void Start() {
     keeper_ = std::thread([this] { Keep(); });
@@ -231,6 +245,13 @@ class PublishStream::State : public std::enable_shared_from_this<State> {
   bool had_results_ ABSL_GUARDED_BY(mu_) = false;
   absl::Status broken_status_ ABSL_GUARDED_BY(mu_);  // why the last stream ended
   bool absurd_ ABSL_GUARDED_BY(mu_) = false;         // it sent more results than publishes
+
+  // With fail_when_away: the last stream ended because the server is away, and no connection
+  // has come since.
+  bool away_ ABSL_GUARDED_BY(mu_) = false;
+  // With fail_when_away: when a stream is given up if there is no connection for it.
+  absl::Time connect_by_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
+  bool no_connection_ ABSL_GUARDED_BY(mu_) = false;  // it was given up for that
 };
 
 // One call of the RPC. It lives until gRPC has called OnDone.
@@ -290,7 +311,7 @@ absl::Status PublishStream::State::Accept(const v1::PublishRequest& request, Cal
   std::shared_ptr<Stream> stream;
   {
     absl::MutexLock lock(&mu_);
-    while (!closed_ && !HasRoom(length)) {
+    while (!closed_ && !away_ && !HasRoom(length)) {
       if (!wait) {
         return absl::ResourceExhaustedError(absl::StrCat("too many publishes to ", channel_->peer(),
                                                          " are unanswered: ", unanswered_, " with ",
@@ -299,9 +320,10 @@ absl::Status PublishStream::State::Accept(const v1::PublishRequest& request, Cal
       ++room_waiters_;
       const bool late = room_.WaitWithDeadline(&mu_, deadline);
       --room_waiters_;
-      if (late && !closed_ && !HasRoom(length)) return ExpiredStatus();
+      if (late && !closed_ && !away_ && !HasRoom(length)) return ExpiredStatus();
     }
     if (closed_) return absl::FailedPreconditionError("the publish stream is finished");
+    if (away_) return broken_status_;
 
     Append(std::move(bytes), {std::move(callback), deadline, epoch_, 0});
     if (deadline < next_expiry_) {
@@ -431,7 +453,10 @@ void PublishStream::State::OnDone(const grpc::Status& status) {
   absl::Status why = channel_->ToStatus(status);
   absl::MutexLock lock(&mu_);
   done_ = true;
-  if (absurd_) {
+  if (no_connection_) {
+    broken_status_ = UnreachableError(
+        absl::StrCat("cannot reach ", channel_->peer(), ": no connection within 2 s"));
+  } else if (absurd_) {
     broken_status_ = absl::InternalError(
         absl::StrCat(channel_->peer(), " sent more results than it was sent publishes"));
   } else if (why.ok()) {
@@ -551,6 +576,12 @@ PublishStream::State::Results PublishStream::State::GiveUp(size_t batches,
 
 // After the stream has ended: what it did not answer waits again.
 PublishStream::State::Results PublishStream::State::TakeBack() {
+  if (options_.fail_when_away && broken_status_.code() == absl::StatusCode::kUnavailable) {
+    away_ = true;
+    room_.SignalAll();
+    sent_ = 0;
+    return GiveUp(batches_.size(), broken_status_);
+  }
   const size_t was_sent = std::exchange(sent_, 0);
   const absl::StatusCode code = broken_status_.code();
   // With no batch sent, or the server away, no publish is to blame.
@@ -598,8 +629,12 @@ PublishStream::State::Results PublishStream::State::TakeBack() {
 void PublishStream::State::Open() {
   auto stream = std::make_shared<Stream>(shared_from_this(), stub_.get());
   std::shared_ptr<const std::string> write;
+  const bool connected =
+      !options_.fail_when_away || channel_->State(/*connect=*/true) == GRPC_CHANNEL_READY;
   {
     absl::MutexLock lock(&mu_);
+    no_connection_ = false;
+    connect_by_ = connected ? absl::InfiniteFuture() : absl::Now() + kConnectTimeout;
     stream_ = stream;
     writing_ = broken_ = done_ = had_results_ = absurd_ = false;
     hold_ = true;
@@ -623,7 +658,7 @@ void PublishStream::State::Keep() {
       for (Result& result : TakeBack()) results.push_back(std::move(result));
       if (!closing) not_before = now + backoff_.Next();
       closing = false;
-      close_by = absl::InfiniteFuture();
+      close_by = connect_by_ = absl::InfiniteFuture();
     }
     if (stopping_ && stream_ == nullptr) {
       Results rest = GiveUp(batches_.size(),
@@ -640,6 +675,13 @@ void PublishStream::State::Keep() {
     if (stream_ == nullptr) {
       if (stopping_ || (closed_ && batches_.empty())) {
         if (stopping_) break;
+      } else if (away_ && now >= not_before) {
+        mu_.Unlock();
+        const bool connected = channel_->State(/*connect=*/true) == GRPC_CHANNEL_READY;
+        mu_.Lock();
+        away_ = !connected;
+        not_before = absl::Now() + (connected ? absl::ZeroDuration() : kConnectLook);
+        continue;
       } else if (!batches_.empty() && now >= not_before) {
         mu_.Unlock();
         Open();
@@ -668,10 +710,26 @@ void PublishStream::State::Keep() {
       if (release) stream->RemoveHold();
       mu_.Lock();
       continue;
+    } else if (now >= connect_by_) {
+      connect_by_ = absl::InfiniteFuture();
+      mu_.Unlock();
+      const bool connected = channel_->State(/*connect=*/true) == GRPC_CHANNEL_READY;
+      mu_.Lock();
+      if (connected || had_results_ || done_) continue;
+      no_connection_ = broken_ = true;
+      const bool release = TakeHold();
+      const std::shared_ptr<Stream> stream = stream_;
+      mu_.Unlock();
+      stream->Cancel();
+      if (release) stream->RemoveHold();
+      mu_.Lock();
+      continue;
     }
 
-    absl::Time until = std::min(next_expiry_, close_by);
-    if (stream_ == nullptr && !batches_.empty()) until = std::min(until, not_before);
+    absl::Time until = std::min({next_expiry_, close_by, connect_by_});
+    if (stream_ == nullptr && (!batches_.empty() || (away_ && !closed_))) {
+      until = std::min(until, not_before);
+    }
     if (closed_ && stream_ == nullptr && batches_.empty()) flushed_.SignalAll();
     keep_.WaitWithDeadline(&mu_, until);
   }
@@ -725,8 +783,8 @@ void PublishStream::State::Stop() {
 absl::StatusOr<std::unique_ptr<PublishStream>> PublishStream::Create(
     const ConnectOptions& options, const PublishStreamOptions& stream_options) {
   if (absl::Status status = Validate(stream_options); !status.ok()) return status;
-  absl::StatusOr<std::shared_ptr<const Channel>> channel =
-      Channel::Create(options, "qasino-ingest");
+  absl::StatusOr<std::shared_ptr<const Channel>> channel = Channel::Create(
+      options, "qasino-ingest", stream_options.fail_when_away ? kQuickReconnect : kUsualReconnect);
   if (!channel.ok()) return channel.status();
   auto state = std::make_shared<State>(*std::move(channel), stream_options);
   state->Start();
