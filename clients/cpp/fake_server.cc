@@ -1,5 +1,7 @@
 #include "clients/cpp/fake_server.h"
 
+#include <grpcpp/channel.h>
+#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
@@ -84,6 +86,7 @@ FakeServer::FakeServer()
 FakeServer::~FakeServer() { Stop(); }
 
 void FakeServer::Start() {
+  grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   builder.AddListeningPort(absl::StrCat("127.0.0.1:", port_), grpc::InsecureServerCredentials(),
                            &port_);
@@ -91,6 +94,18 @@ void FakeServer::Start() {
   builder.RegisterService(query_.get());
   builder.RegisterService(store_.get());
   server_ = builder.BuildAndStart();
+  for (const auto& [service, serving] : serving_) {
+    server_->GetHealthCheckService()->SetServingStatus(service, serving);
+  }
+}
+
+void FakeServer::SetServing(const std::string& service, bool serving) {
+  serving_[service] = serving;
+  if (server_ != nullptr) server_->GetHealthCheckService()->SetServingStatus(service, serving);
+}
+
+std::shared_ptr<grpc::Channel> FakeServer::InProcessChannel() {
+  return server_->InProcessChannel(grpc::ChannelArguments());
 }
 
 void FakeServer::Stop() {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,8 +15,9 @@
 #include "qasino/v1/snapshot.grpc.pb.h"
 
 namespace grpc {
+class Channel;
 class Server;
-}
+}  // namespace grpc
 
 namespace qasino::client {
 
@@ -56,6 +58,13 @@ class FakeServer final {
   // Cuts all calls off.
   void Stop();
 
+  // What grpc.health.v1 says of a service; of those not set, that it does not know them. It
+  // lasts over a Stop.
+  void SetServing(const std::string& service, bool serving);
+
+  // To the server that runs, without a socket.
+  std::shared_ptr<grpc::Channel> InProcessChannel();
+
   int port() const { return port_; }
   // To this server, in time limits and waits that suit a test.
   ConnectOptions options() const;
@@ -69,6 +78,7 @@ class FakeServer final {
   std::unique_ptr<QueryService> query_;
   std::unique_ptr<StoreService> store_;
   std::unique_ptr<grpc::Server> server_;
+  std::map<std::string, bool> serving_;
   int port_ = 0;
 };
 
