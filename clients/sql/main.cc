@@ -18,7 +18,6 @@
 #include "absl/strings/str_cat.h"
 #include "clients/cpp/connect_flags.h"
 #include "clients/cpp/query_client.h"
-#include "clients/sql/display_text.h"
 #include "clients/sql/prompt.h"
 #include "clients/sql/session.h"
 #include "clients/sql/statement_splitter.h"
@@ -129,7 +128,6 @@ int Run(const Flags& flags, const client::ConnectOptions& connect) {
 
 int Main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
-  UseUtf8();
   CLI::App app("Runs SQL on a snapshot of Qasino's tables, the newest, and shows the answers.",
                "qasinosql");
   app.set_version_flag("--version", std::string("qasinosql ") + client::kVersion);

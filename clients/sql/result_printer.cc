@@ -11,14 +11,20 @@
 #include <string_view>
 #include <utility>
 
+#include "clients/cpp/display_text.h"
+#include "clients/cpp/real_text.h"
 #include "clients/cpp/utf8.h"
-#include "clients/sql/display_text.h"
 
 namespace qasino::sql {
 namespace {
 
+using client::BlobText;
 using client::Cell;
 using client::CellKind;
+using client::Displayed;
+using client::DisplayedCell;
+using client::DisplayText;
+using client::RealText;
 
 bool IsNumber(const Cell& cell) {
   return cell.kind() == CellKind::kInteger || cell.kind() == CellKind::kReal;

@@ -7,8 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "clients/sql/display_text.h"
-
 namespace qasino::sql {
 namespace {
 
@@ -16,7 +14,6 @@ using client::Cell;
 
 std::string Print(Format format, const std::vector<std::string>& columns,
                   const std::vector<std::vector<Cell>>& rows, bool to_terminal = false) {
-  UseUtf8();
   std::ostringstream out;
   const std::unique_ptr<ResultPrinter> printer = MakeResultPrinter(format, to_terminal, &out);
   printer->Begin(columns);
@@ -39,7 +36,6 @@ TEST(ResultPrinterTest, ATableLooksLikePsqls) {
 }
 
 TEST(ResultPrinterTest, ALongTableIsWrittenBeforeItsEnd) {
-  UseUtf8();
   std::ostringstream out;
   const std::unique_ptr<ResultPrinter> printer = MakeResultPrinter(Format::kTable, false, &out);
   printer->Begin({"n"});

@@ -7,8 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "clients/cpp/display_text.h"
 #include "clients/cpp/utf8.h"
-#include "clients/sql/display_text.h"
 
 namespace qasino::sql {
 namespace {
@@ -43,7 +43,7 @@ Session::Session(client::QueryClient* client, const SessionOptions& options, std
 
 ExitCode Session::Fail(const absl::Status& status) {
   out_.flush();
-  const std::string message = Displayed(std::string(status.message())).text;
+  const std::string message = client::Displayed(std::string(status.message())).text;
   if (client::IsUnreachable(status)) {
     err_ << "qasinosql: " << message << "; is it running?\n" << std::flush;
     return kNoConnection;

@@ -1,20 +1,13 @@
-#include "clients/sql/display_text.h"
+#include "clients/cpp/display_text.h"
 
 #include <gtest/gtest.h>
 
 #include <limits>
 
-namespace qasino::sql {
+namespace qasino::client {
 namespace {
 
-using client::Cell;
-
-class DisplayTextTest : public ::testing::Test {
- protected:
-  DisplayTextTest() { UseUtf8(); }
-};
-
-TEST_F(DisplayTextTest, CountsColumnsOfTheTerminal) {
+TEST(DisplayTextTest, CountsColumnsOfTheTerminal) {
   EXPECT_EQ(Displayed("abc").width, 3u);
   EXPECT_EQ(Displayed("é€").width, 2u);
   EXPECT_EQ(Displayed("日本").width, 4u);
@@ -22,7 +15,28 @@ TEST_F(DisplayTextTest, CountsColumnsOfTheTerminal) {
   EXPECT_EQ(Displayed("日本").text, "日本");
 }
 
-TEST_F(DisplayTextTest, DataCannotDriveTheTerminal) {
+TEST(DisplayTextTest, CountsColumnsOfTheTextItself) {
+  EXPECT_EQ(DisplayWidth(""), 0u);
+  EXPECT_EQ(DisplayWidth("abc"), 3u);
+  EXPECT_EQ(DisplayWidth("caf\u00e9, \u65e5\u672c"), 10u);
+  EXPECT_EQ(DisplayWidth("e\u0301"), 1u);
+  EXPECT_EQ(DisplayWidth("a\nb"), 3u);
+  EXPECT_EQ(DisplayWidth(std::string_view("a\0b", 3)), 3u);
+  EXPECT_EQ(DisplayWidth("\xff\xfe"), 2u);
+}
+
+TEST(DisplayTextTest, KnowsPlainAscii) {
+  for (int c = 0; c < 256; ++c) {
+    for (size_t at = 0; at < 9; ++at) {
+      std::string text(9, 'a');
+      text[at] = static_cast<char>(c);
+      EXPECT_EQ(IsPlainAscii(text), c >= ' ' && c < 0x7f) << c << " at " << at;
+    }
+  }
+  EXPECT_TRUE(IsPlainAscii(""));
+}
+
+TEST(DisplayTextTest, DataCannotDriveTheTerminal) {
   EXPECT_EQ(Displayed("a\nb\tc\r").text, "a\\nb\\tc\\r");
   EXPECT_EQ(Displayed("\x1b[2J").text, "\\x1b[2J");
   EXPECT_EQ(Displayed("\x1b[2J").width, 7u);
@@ -35,7 +49,7 @@ TEST_F(DisplayTextTest, DataCannotDriveTheTerminal) {
   EXPECT_EQ(Displayed("caf\xe9!").text, "caf\\xe9!");
 }
 
-TEST_F(DisplayTextTest, ShowsEveryKindOfCell) {
+TEST(DisplayTextTest, ShowsEveryKindOfCell) {
   EXPECT_EQ(DisplayedCell(Cell()).text, "");
   EXPECT_EQ(DisplayedCell(Cell(-5)).text, "-5");
   EXPECT_EQ(DisplayedCell(Cell(std::numeric_limits<int64_t>::min())).text, "-9223372036854775808");
@@ -47,4 +61,4 @@ TEST_F(DisplayTextTest, ShowsEveryKindOfCell) {
 }
 
 }  // namespace
-}  // namespace qasino::sql
+}  // namespace qasino::client

@@ -1,19 +1,17 @@
-#include "clients/sql/display_text.h"
+#include "clients/cpp/display_text.h"
 
-#include <sqlite3.h>
+#include <locale.h>
 #include <wchar.h>
 
-#include <clocale>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 
+#include "clients/cpp/real_text.h"
 #include "clients/cpp/utf8.h"
 
-namespace qasino::sql {
+namespace qasino::client {
 namespace {
-
-using client::Cell;
-using client::CellKind;
 
 constexpr char kHex[] = "0123456789abcdef";
 
@@ -45,21 +43,64 @@ void AppendEscaped(char32_t c, std::string* out) {
   }
 }
 
+// wcwidth() asks the locale; this is this thread's meanwhile.
+class Utf8Locale {
+ public:
+  Utf8Locale() : before_(uselocale(Utf8())) {}
+  ~Utf8Locale() { uselocale(before_); }
+  Utf8Locale(const Utf8Locale&) = delete;
+  Utf8Locale& operator=(const Utf8Locale&) = delete;
+
+ private:
+  static locale_t Utf8() {
+    static const locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+    return utf8;
+  }
+
+  const locale_t before_;
+};
+
+}  // namespace
+
 bool IsPlainAscii(std::string_view text) {
-  for (const char c : text) {
-    if (c < ' ' || c == 0x7f) return false;  // negative when not ASCII
+  const char* at = text.data();
+  size_t left = text.size();
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  // Eight at a time: over 0x7f, below a blank, or 0x7f.
+  for (; left >= sizeof(uint64_t); at += sizeof(uint64_t), left -= sizeof(uint64_t)) {
+    uint64_t bytes;
+    std::memcpy(&bytes, at, sizeof(bytes));
+    const uint64_t delete_is_zero = bytes ^ (kOnes * 0x7f);
+    const uint64_t not_plain = bytes | (bytes - kOnes * ' ') | (delete_is_zero - kOnes);
+    if ((not_plain & (kOnes * 0x80)) != 0) return false;
+  }
+  for (; left > 0; ++at, --left) {
+    if (*at < ' ' || *at == 0x7f) return false;  // negative when not ASCII
   }
   return true;
 }
 
-}  // namespace
+size_t DisplayWidth(std::string_view text) {
+  if (IsPlainAscii(text)) return text.size();
+  const Utf8Locale locale;
+  size_t width = 0;
+  while (!text.empty()) {
+    char32_t c = 0;
+    const size_t length = DecodeUtf8(text, &c);
+    const int columns = length == 0 || c == 0 ? -1 : wcwidth(static_cast<wchar_t>(c));
+    width += columns < 0 ? 1 : columns;
+    text.remove_prefix(length == 0 ? 1 : length);
+  }
+  return width;
+}
 
 DisplayText Displayed(std::string_view text) {
   if (IsPlainAscii(text)) return {std::string(text), text.size()};
+  const Utf8Locale locale;
   DisplayText shown;
   while (!text.empty()) {
     char32_t c = 0;
-    const size_t length = client::DecodeUtf8(text, &c);
+    const size_t length = DecodeUtf8(text, &c);
     const size_t before = shown.text.size();
     if (length == 0) {
       const auto byte = static_cast<uint8_t>(text.front());
@@ -102,12 +143,6 @@ DisplayText DisplayedCell(const Cell& cell) {
   return {std::move(text), width};
 }
 
-std::string RealText(double value) {
-  char text[64];
-  sqlite3_snprintf(sizeof(text), text, "%!.15g", value);
-  return text;
-}
-
 std::string BlobText(std::string_view bytes) {
   std::string text = "\\x";
   text.reserve(2 + 2 * bytes.size());
@@ -119,6 +154,4 @@ std::string BlobText(std::string_view bytes) {
   return text;
 }
 
-void UseUtf8() { std::setlocale(LC_CTYPE, "C.UTF-8"); }
-
-}  // namespace qasino::sql
+}  // namespace qasino::client

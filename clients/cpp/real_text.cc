@@ -1,0 +1,90 @@
+#include "clients/cpp/real_text.h"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+namespace qasino::client {
+namespace {
+
+constexpr int kDigits = 15;
+
+char* Put(std::string_view text, char* to) {
+  std::memcpy(to, text.data(), text.size());
+  return to + text.size();
+}
+
+char* PutBySqlite(double value, char* to) {
+  sqlite3_snprintf(kMostRealText, to, "%!.15g", value);
+  return to + std::strlen(to);
+}
+
+// The digits d.ddd × 10^exponent, at most kDigits, without zeroes at their end.
+char* PutDigits(std::string_view digits, int exponent, char* to) {
+  const auto count = static_cast<int>(digits.size());
+  if (exponent < -4 || exponent >= kDigits) {
+    *to++ = digits[0];
+    *to++ = '.';
+    to = count > 1 ? Put(digits.substr(1), to) : Put("0", to);
+    *to++ = 'e';
+    *to++ = exponent < 0 ? '-' : '+';
+    const int size = std::abs(exponent);
+    *to++ = static_cast<char>('0' + size / 10);
+    *to++ = static_cast<char>('0' + size % 10);
+    return to;
+  }
+  if (exponent < 0) {
+    to = Put("0.", to);
+    to = std::fill_n(to, -exponent - 1, '0');
+    return Put(digits, to);
+  }
+  const int whole = std::min(count, exponent + 1);
+  to = Put(digits.substr(0, whole), to);
+  to = std::fill_n(to, exponent + 1 - whole, '0');
+  *to++ = '.';
+  return count > whole ? Put(digits.substr(whole), to) : Put("0", to);
+}
+
+}  // namespace
+
+// SQLite takes most of a microsecond. Where a decimal number of at most 15 digits is the
+// shortest that stands for the value, it is the one that SQLite finds: the value is no
+// further from it than 0.12 of its last digit, and SQLite, which reckons with 64 bits of
+// mantissa, rounds wrongly only near 0.5; beyond 10^±99 its powers of ten are less exact.
+char* PutRealText(double value, char* to) {
+  if (value == 0) return Put("0.0", to);
+  if (std::abs(value) < 1e15 && value == static_cast<double>(static_cast<int64_t>(value))) {
+    return Put(".0", std::to_chars(to, to + kMostRealText, static_cast<int64_t>(value)).ptr);
+  }
+  if (!(std::abs(value) > 1e-99 && std::abs(value) < 1e99)) return PutBySqlite(value, to);
+
+  char shortest[kMostRealText];
+  const char* const end = std::to_chars(shortest, shortest + sizeof(shortest), std::abs(value),
+                                        std::chars_format::scientific)
+                              .ptr;
+  const char* const e = std::find(static_cast<const char*>(shortest), end, 'e');
+  char digits[kMostRealText];
+  digits[0] = shortest[0];
+  size_t count = 1;
+  // Behind the point.
+  if (e - shortest > 2)
+    count = std::copy(static_cast<const char*>(shortest) + 2, e, digits + 1) - digits;
+  if (count > kDigits) return PutBySqlite(value, to);
+  int exponent = 0;
+  std::from_chars(e + 2, end, exponent);
+  if (e[1] == '-') exponent = -exponent;
+  if (value < 0) *to++ = '-';
+  return PutDigits({digits, count}, exponent, to);
+}
+
+std::string RealText(double value) {
+  char text[kMostRealText];
+  return std::string(text, PutRealText(value, text));
+}
+
+}  // namespace qasino::client
