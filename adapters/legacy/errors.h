@@ -31,13 +31,16 @@ std::string ErrorBody(std::string_view identity, std::string_view message);
 struct Told {
   // 200 for what is wrong with the content or its SQL; else 404, 413, 429, 503, 504, 500.
   int http_status = 200;
-  // "SQLError: no such table: t".
+  // "SQLError: no such table: t"; "Table t not found", of DESC; "ERROR: Unrecognized
+  // statement: drop table t;", with the first 4 KiB of a long statement. Of a status other
+  // than 200 the services' own words.
   std::string json_message;
-  // "SQL error: no such table: t".
+  // "SQL error: no such table: t". "SQL error: " stands before all that is said of a query.
   std::string text_message;
 };
 
-// The only table from canonical codes to the legacy's words; see errors.cc.
+// The only table from canonical codes to the legacy's words; see errors.cc. `sql` is the
+// statement as it was sent.
 Told TellQueryError(const absl::Status& status, std::string_view sql);
 Told TellPublishError(const absl::Status& status);
 
