@@ -1,8 +1,8 @@
 #include "adapters/http/date.h"
 
-#include <array>
+#include <fmt/format.h>
 
-#include "fmt/format.h"
+#include <array>
 
 namespace qasino::http {
 

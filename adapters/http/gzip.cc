@@ -1,12 +1,11 @@
 #include "adapters/http/gzip.h"
 
+#include <fmt/format.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <array>
 #include <utility>
-
-#include "fmt/format.h"
 
 namespace qasino::http {
 namespace {

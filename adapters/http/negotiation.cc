@@ -1,5 +1,8 @@
 #include "adapters/http/negotiation.h"
 
+#include <fmt/format.h>
+#include <xxhash.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -9,8 +12,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "clients/cpp/absl_text.h"
-#include "fmt/format.h"
-#include "xxhash.h"
 
 namespace qasino::http {
 namespace {
@@ -18,6 +19,8 @@ namespace {
 using legacy::Format;
 
 constexpr int kMostEtags = 64;
+// What an error shows of a format's name.
+constexpr size_t kShownBytes = 64;
 
 bool Is(std::string_view text, std::string_view word) {
   return absl::EqualsIgnoreCase(client::Absl(text), client::Absl(word));
@@ -174,8 +177,10 @@ absl::StatusOr<Format> ChooseFormat(std::optional<std::string_view> format,
   for (const auto& [name, value] : kNames) {
     if (Is(*format, name)) return value;
   }
+  // A part of a long name might end within a character.
   return absl::InvalidArgumentError(
-      fmt::format("format '{}' is none of json, text, html, csv, ndjson", format->substr(0, 64)));
+      fmt::format("format '{}' is none of json, text, html, csv, ndjson",
+                  format->size() <= kShownBytes ? *format : "(too long)"));
 }
 
 bool AcceptsGzip(std::string_view accept_encoding) {

@@ -1,11 +1,12 @@
 #include "adapters/http/url.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "clients/cpp/utf8.h"
-#include "fmt/format.h"
 
 namespace qasino::http {
 namespace {
