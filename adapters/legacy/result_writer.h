@@ -14,19 +14,25 @@ namespace qasino::legacy {
 //
 //   kJson    the original's: {"response_op":"result_table","identity":…,"table":
 //            {"column_names":[…],"rows":[[…]]},"max_widths":{"0":n,…}}, every cell a
-//            string and NULL the empty one; DESC has no max_widths
+//            string and NULL the empty one; DESC has no max_widths. Widths are those of
+//            DisplayWidth
 //   kText    the original's: right-justified columns, `=` under the header, then
-//            `N rows returned`; lines end in LF
+//            `N rows returned`; lines end in LF. Control characters and those that change
+//            the direction of text are shown as \n, \x1b, \u202e, so that a row is a line
 //   kHtml    a table, as a page that stands alone
 //   kCsv     RFC 4180 with a header, lines end in CRLF; NULL is nothing, empty text is "";
-//            blobs in hexadecimal
+//            blobs in hexadecimal; a text that begins with `#` has quotes
 //   kNdjson  an object a row, typed: numbers are numbers and NULL is null; blobs are
 //            strings in hexadecimal; of columns of one name the later have :1, :2 behind
 //   kTableList  the values of get_table_list, from kTableListSql:
 //            {"<table>":{"updates":n,"nr_rows":n,"last_update_epoch":real},…}
+//
+// Reals are written as SQLite writes them, but for kNdjson and kTableList, where they have
+// all their digits. A blob in hexadecimal is X'00ff'; kJson, kText and kHtml do that only
+// with one that is not UTF-8, and show others as text, as the original did.
 enum class Format { kJson, kText, kHtml, kCsv, kNdjson, kTableList };
 
-// Content-Type with charset.
+// Content-Type, with a charset but for JSON, which has none: it is UTF-8.
 std::string_view ContentType(Format format);
 
 // Writes one answer, part by part, behind what `out` has.

@@ -80,6 +80,27 @@ class ColumnReader {
   int blobs_ = 0;
 };
 
+// Inline, for programs that read millions of cells.
+inline Cell ColumnReader::Next() {
+  if (row_ >= rows_) return Cell();
+  const int kind = column_->kinds().empty() ? static_cast<int>(column_->type())
+                                            : static_cast<int>(column_->kinds()[row_]);
+  ++row_;
+  switch (static_cast<CellKind>(kind)) {
+    case CellKind::kInteger:
+      return Cell(static_cast<int64_t>(column_->integers(integers_++)));
+    case CellKind::kReal:
+      return Cell(column_->reals(reals_++));
+    case CellKind::kText:
+      return Cell::Text(column_->texts(texts_++));
+    case CellKind::kBlob:
+      return Cell::Blob(column_->blobs(blobs_++));
+    case CellKind::kNull:
+      break;
+  }
+  return Cell();
+}
+
 }  // namespace qasino::client
 
 #endif  // QASINO_CLIENTS_CPP_CELLS_H_
