@@ -24,14 +24,15 @@ void PutNumber(double value, Block* block) {
     block->Put(std::isnan(value) ? "null" : (value > 0 ? "9.0e+999" : "-9.0e+999"));
     return;
   }
+  // Whole ones stay real numbers for those who tell them from integers.
+  if (std::abs(value) < 1e15 && value == std::trunc(value)) {
+    PutInteger(static_cast<int64_t>(value), block);
+    block->Put(".0");
+    return;
+  }
   constexpr size_t kMost = 32;
   char* const to = block->Room(kMost);
-  char* const end = std::to_chars(to, to + kMost, value).ptr;
-  block->Use(end);
-  // It stays a real number for those who tell them from integers.
-  if (std::string_view(to, end - to).find_first_of(".e") == std::string_view::npos) {
-    block->Put(".0");
-  }
+  block->Use(std::to_chars(to, to + kMost, value).ptr);
 }
 
 void PutCell(const Cell& cell, Block* block) {
