@@ -263,20 +263,21 @@ struct CommandLine::State {
 
   // Adds a flag. `take` stores a good value and returns true; `accepted` ends the
   // sentence "'x' is not …".
-  void Add(std::string_view flag, std::string_view type, std::string default_text,
-           std::string_view help, std::string accepted,
-           std::function<bool(const std::string&)> take) {
+  CLI::Option* Add(std::string_view flag, std::string_view type, std::string default_text,
+                   std::string_view help, std::string accepted,
+                   std::function<bool(const std::string&)> take) {
     const std::string name(flag);
-    app.add_option_function<std::string>(
-           name,
-           [this, name, accepted = std::move(accepted),
-            take = std::move(take)](const std::string& value) {
-             if (take(value)) return;
-             throw CLI::ValidationError(
-                 fmt::format("{}: {} is not {}", name + Origin(name), Shown(value), accepted),
-                 CLI::ExitCodes::ValidationError);
-           },
-           std::string(help))
+    return app
+        .add_option_function<std::string>(
+            name,
+            [this, name, accepted = std::move(accepted),
+             take = std::move(take)](const std::string& value) {
+              if (take(value)) return;
+              throw CLI::ValidationError(
+                  fmt::format("{}: {} is not {}", name + Origin(name), Shown(value), accepted),
+                  CLI::ExitCodes::ValidationError);
+            },
+            std::string(help))
         ->type_name(std::string(type))
         ->default_str(std::move(default_text))
         ->envname(EnvironmentName(flag))
@@ -386,6 +387,19 @@ void CommandLine::AddBytes(std::string_view flag, int64_t* target, int64_t least
                 *target = *bytes;
                 return true;
               });
+}
+
+void CommandLine::AddBool(std::string_view flag, bool* target, std::string_view help) {
+  state_
+      ->Add(flag, "[true|false]", *target ? "true" : "false", help, "\"true\" or \"false\"",
+            [target](const std::string& value) {
+              // CLI11 gives "true" to a flag that stands alone.
+              if (value != "true" && value != "false") return false;
+              *target = value == "true";
+              return true;
+            })
+      ->expected(0)  // stands alone, and is "true" then
+      ->expected(0, 1);
 }
 
 void CommandLine::SetFooter(std::string_view text) { state_->app.footer(std::string(text)); }

@@ -70,6 +70,8 @@ class CommandLine {
   // "16MiB", "1GiB", "64KiB", "4096".
   void AddBytes(std::string_view flag, int64_t* target, int64_t least, int64_t most,
                 std::string_view help);
+  // On when it stands alone; else "true" or "false" behind it.
+  void AddBool(std::string_view flag, bool* target, std::string_view help);
   // Text shown at the end of --help: examples.
   void SetFooter(std::string_view text);
 

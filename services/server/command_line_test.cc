@@ -46,7 +46,7 @@ class CommandLineTest : public ::testing::Test {
     line.AddDuration("--generation-duration", &values_.duration, absl::Seconds(1), absl::Hours(1),
                      "How long.");
     line.AddBytes("--queue-size", &values_.bytes, 1 << 10, int64_t{1} << 40, "How much.");
-    line.app().add_flag("--quick", values_.quick, "Hurries.");
+    line.AddBool("--quick", &values_.quick, "Hurries.");
     line.SetFooter("Example:\n  qasino-ingest --ingest-port 0");
 
     std::vector<const char*> argv = {"qasino-ingest"};
@@ -201,6 +201,25 @@ TEST_F(CommandLineTest, PortsAndNumbers) {
             "--max-rows: '0' is not a whole number from 1 to 1000000");
   EXPECT_EQ(Refusal({"--max-rows", "10x"}),
             "--max-rows: '10x' is not a whole number from 1 to 1000000");
+}
+
+TEST_F(CommandLineTest, Bools) {
+  const std::pair<std::vector<std::string>, bool> good[] = {
+      {{}, false},
+      {{"--quick"}, true},
+      {{"--quick=true"}, true},
+      {{"--quick", "--max-rows", "5"}, true},
+      {{"--quick", "--quick=false"}, false},
+  };
+  for (const auto& [arguments, quick] : good) {
+    EXPECT_EQ(Parse(arguments), std::nullopt) << error_;
+    EXPECT_EQ(values_.quick, quick);
+  }
+  EXPECT_EQ(Parse({"--quick=false"}, {{"QASINO_QUICK", "true"}}), std::nullopt) << error_;
+  EXPECT_FALSE(values_.quick);
+  for (const std::string text : {"yes", "1", "TRUE", "truefalse"}) {
+    EXPECT_EQ(Refusal({"--quick=" + text}), "--quick: '" + text + "' is not \"true\" or \"false\"");
+  }
 }
 
 TEST_F(CommandLineTest, SharedFlagsAreChecked) {
