@@ -198,7 +198,7 @@ void Sockets::Loop() {
 
 bool Sockets::Step() {
   std::vector<::zmq::pollitem_t> items = {{nullptr, wake_, ZMQ_POLLIN, 0}};
-  for (const std::optional<::zmq::socket_t>* door : {&zap_, &router_, &pub_}) {
+  for (std::optional<::zmq::socket_t>* door : {&zap_, &router_, &pub_}) {
     if (*door) items.push_back({(*door)->handle(), 0, ZMQ_POLLIN, 0});
   }
   try {
