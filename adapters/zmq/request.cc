@@ -59,11 +59,7 @@ class Reader {
 
   Request Publish(absl::StatusOr<v1::PublishRequest> publish) const {
     if (publish.ok()) return {Op::kAddTableData, *std::move(publish)};
-    if (!absl::IsInvalidArgument(publish.status())) {
-      return Refused(Op::kAddTableData, publish.status());
-    }
-    return Invalid(Op::kAddTableData,
-                   fmt::format("{}{}", legacy::kInvalidInputFormat, Text(publish.status())));
+    return Refused(Op::kAddTableData, publish.status());
   }
 
   Request Invalid(Op op, std::string_view message) const {

@@ -2,22 +2,18 @@
 
 #include <fmt/format.h>
 
-#include <boost/json/serialize.hpp>
-#include <boost/json/string.hpp>
-#include <boost/json/value.hpp>
-#include <cstdint>
+#include "adapters/legacy/json_text.h"
 
 namespace qasino::zeromq {
 namespace {
 
 // What every frame begins with.
 std::string Beginning(std::string_view identity) {
-  const std::string quoted = boost::json::serialize(
-      boost::json::value(boost::json::string_view(identity.data(), identity.size())));
   std::string text(kSignalTopic);
   text.push_back('\0');
-  return text +
-         fmt::format(R"({{"op":"generation_signal","identity":{},"generation_number":)", quoted);
+  text += R"({"op":"generation_signal","identity":)";
+  legacy::AppendJsonString(identity, &text);
+  return text + R"(,"generation_number":)";
 }
 
 }  // namespace
