@@ -12,13 +12,13 @@
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/charconv.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "clients/cpp/absl_text.h"
 #include "clients/cpp/cells.h"
 #include "clients/cpp/table_builder.h"
 #include "clients/cpp/utf8.h"
+#include "clients/tables/shown.h"
 
 namespace qasino::publish {
 namespace {
@@ -33,13 +33,6 @@ std::string_view Trim(std::string_view text) {
   const size_t begin = text.find_first_not_of(" \t");
   if (begin == std::string_view::npos) return {};
   return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
-
-// For messages: what was found, without control characters and not too long.
-std::string Shown(std::string_view text) {
-  constexpr size_t kMost = 60;
-  std::string shown = absl::StrCat("'", absl::Utf8SafeCEscape(Absl(text.substr(0, kMost))));
-  return absl::StrCat(shown, text.size() > kMost ? "…'" : "'");
 }
 
 bool IsOn(std::string_view value) {
@@ -94,8 +87,8 @@ class Reader {
     bytes_.clear();
   }
 
-  // After the last byte, with the line of a quote that was not closed.
-  absl::StatusOr<v1::PublishRequest> Finish(bool open_quote) {
+  // After the last byte, when it may be inside a quote. See ParseCsvTable for `fault`.
+  absl::StatusOr<v1::PublishRequest> Finish(bool open_quote, CsvFault* fault) {
     if (ok() && open_quote) Fail("a quote is not closed before the end of the file");
     if (ok() && !cells_.empty()) EndRecord();
     if (ok() && record_ <= kTypes) {
@@ -103,7 +96,10 @@ class Reader {
                                                  "column types"};
       Fail(absl::StrCat("the file ends before its ", kMissing[record_]));
     }
-    if (!ok()) return status_;
+    if (!ok()) {
+      if (fault != nullptr) *fault = std::move(fault_);
+      return status_;
+    }
     v1::Table table = builder_.Build();
     request_.mutable_table()->mutable_columns()->Swap(table.mutable_columns());
     if (!request_.update()) request_.clear_keycols();
@@ -115,13 +111,19 @@ class Reader {
     return std::string_view(bytes_).substr(cells_[at].first, cells_[at].second);
   }
 
-  void Fail(const std::string& why) {
+  // The record is wrong.
+  void Fail(const std::string& why, CsvFault::Kind kind = CsvFault::Kind::kOther) {
     status_ = absl::InvalidArgumentError(absl::StrCat("line ", line_, ": ", why));
+    fault_ = {.kind = kind, .line = line_, .message = why};
   }
 
-  void Fail(size_t column, const std::string& why) {
-    status_ = absl::InvalidArgumentError(
-        absl::StrCat("line ", line_, ", column ", column + 1, ": ", why));
+  // The cell is wrong, in which `found` was found.
+  void Fail(size_t column, const std::string& why, CsvFault::Kind kind = CsvFault::Kind::kOther,
+            std::string_view found = {}) {
+    const auto number = static_cast<int64_t>(column) + 1;
+    status_ =
+        absl::InvalidArgumentError(absl::StrCat("line ", line_, ", column ", number, ": ", why));
+    fault_ = {kind, line_, number, std::string(found), why};
   }
 
   // The cells without the empty ones at the end, with which spreadsheets fill up.
@@ -187,10 +189,9 @@ class Reader {
     for (size_t i = 0; i < cells_.size(); ++i) {
       const absl::StatusOr<v1::ColumnType> type = client::ParseColumnType(Trim(cell(i)));
       if (!type.ok()) {
-        return Fail(i, absl::StrCat(Shown(Trim(cell(i))),
-                                    " is not a column type; there are integer (int, ll, time, "
-                                    "bigint), real (float, double), text (string, str, ip, "
-                                    "varchar) and blob"));
+        const std::string_view word = Trim(cell(i));
+        return Fail(i, absl::StrCat(Shown(word), " is ", kNoColumnType),
+                    CsvFault::Kind::kBadColumnType, word);
       }
       types_.push_back(*type);
       if (const absl::Status status = builder_.AddColumn(names_[i], *type); !status.ok()) {
@@ -200,11 +201,18 @@ class Reader {
   }
 
   void ReadRow() {
+    if (cells_.empty()) {
+      return Fail(absl::StrCat("a blank line; the table has ", types_.size(), " columns"),
+                  CsvFault::Kind::kTooFewCells);
+    }
     if (cells_.size() != types_.size()) {
-      if (cells_.empty()) {
-        return Fail(absl::StrCat("a blank line; the table has ", types_.size(), " columns"));
+      Fail(absl::StrCat(cells_.size(), " cells for ", types_.size(), " columns"),
+           CsvFault::Kind::kTooFewCells);
+      if (cells_.size() > types_.size()) {
+        fault_.kind = CsvFault::Kind::kTooManyCells;
+        fault_.column = static_cast<int64_t>(types_.size()) + 1;
       }
-      return Fail(absl::StrCat(cells_.size(), " cells for ", types_.size(), " columns"));
+      return;
     }
     if ((builder_.rows() + 1) * static_cast<int64_t>(types_.size()) > limits_.max_cells) {
       status_ = absl::ResourceExhaustedError(
@@ -252,7 +260,8 @@ class Reader {
       return std::nullopt;
     }
     if (error != std::errc() || end != digits.data() + digits.size()) {
-      Fail(column, absl::StrCat(Shown(text), " is not an integer"));
+      Fail(column, absl::StrCat(Shown(text), " is not an integer"), CsvFault::Kind::kNotAnInteger,
+           text);
       return std::nullopt;
     }
     return Cell(value);
@@ -266,7 +275,8 @@ class Reader {
     // What is too large is infinite and what is too small is 0, as everywhere.
     const auto [end, error] = absl::from_chars(digits.data(), digits.data() + digits.size(), value);
     if (error == std::errc::invalid_argument || end != digits.data() + digits.size()) {
-      Fail(column, absl::StrCat(Shown(text), " is not a number"));
+      Fail(column, absl::StrCat(Shown(text), " is not a number"), CsvFault::Kind::kNotANumber,
+           text);
       return std::nullopt;
     }
     return Cell(value);
@@ -274,6 +284,7 @@ class Reader {
 
   const TableLimits limits_;
   absl::Status status_;
+  CsvFault fault_;  // when status_ is INVALID_ARGUMENT
   v1::PublishRequest request_;
   client::TableBuilder builder_;
   std::vector<std::string> names_;
@@ -327,7 +338,8 @@ class Parser {
 
 }  // namespace
 
-absl::StatusOr<v1::PublishRequest> ParseCsvTable(std::string_view text, const TableLimits& limits) {
+absl::StatusOr<v1::PublishRequest> ParseCsvTable(std::string_view text, const TableLimits& limits,
+                                                 CsvFault* fault) {
   if (text.size() > limits.max_bytes) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the table is longer than ", limits.max_bytes, " bytes"));
@@ -352,7 +364,7 @@ absl::StatusOr<v1::PublishRequest> ParseCsvTable(std::string_view text, const Ta
   // Only now strict, which is how libcsv tells of a quote that was not closed.
   csv_set_opts(parser.get(), CSV_REPALL_NL | CSV_STRICT | CSV_STRICT_FINI);
   const bool open_quote = csv_fini(parser.get(), OnCell, nullptr, &reader) != 0;
-  return reader.Finish(open_quote);
+  return reader.Finish(open_quote, fault);
 }
 
 }  // namespace qasino::publish
