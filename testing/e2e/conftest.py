@@ -6,15 +6,22 @@ import re
 
 import pytest
 
-from testing.e2e import system
+from testing.e2e import doors, system
 
 
 def _start(mode, directory, flags, **options):
-    """flags: {"store": {"--flag": value}, ...}; `{directory}` in a value is the system's."""
-    given = {f"{part}_flags": {name: str(value).format(directory=directory)
-                               for name, value in values.items()}
-             for part, values in flags.items()}
-    return system.MODES[mode](directory, **given, **options)
+    """flags: {"store": {"--flag": value}, ...}; `{directory}` in a value is the system's.
+    With {"doors": {"http": {"--flag": value}, ...}} it has those doors too."""
+
+    def given(values):
+        return {name: str(value).format(directory=directory) for name, value in values.items()}
+
+    options.update({f"{part}_flags": given(values) for part, values in flags.items()
+                    if part != "doors"})
+    if "doors" in flags:
+        opened = {kind: given(values) for kind, values in flags["doors"].items()}
+        return doors.start(mode, directory, opened, **options)
+    return system.MODES[mode](directory, **options)
 
 
 @pytest.fixture(scope="module", params=sorted(system.MODES))

@@ -159,7 +159,8 @@ class Program:
         process.stdout.close()
 
     def _listens(self):
-        wanted = {flag[2:-len("-port")] for flag in self.flags if flag.endswith("-port")}
+        wanted = {flag[2:-len("-port")] for flag, value in self.flags.items()
+                  if flag.endswith("-port") and value != "off"}
         with self._changed:
             return wanted <= set(self.ports)
 
@@ -537,6 +538,7 @@ class System:
         self.directory = directory
         self.programs = []
         self.client = None
+        self.doors = {}  # "http", "zmq", "line": the program that has it; see doors.py
 
     # Which program has which part; set by the two functions that start a system.
     ingests = ()
@@ -552,6 +554,11 @@ class System:
         self.client = Client([each.address("ingest") for each in self.ingests],
                              self.query.address("query"), self.store.address("store"))
         return self.client
+
+    def door(self, what):
+        """The port of "http", "https", "zmq", "pubsub" or "line"."""
+        kind = {"https": "http", "pubsub": "zmq"}.get(what, what)
+        return self.doors[kind].port(what)
 
     def check_alive(self):
         for program in self.programs:
