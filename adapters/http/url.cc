@@ -28,8 +28,8 @@ absl::StatusOr<std::string> Decode(std::string_view text, bool plus_is_blank) {
       const int high = at + 1 < text.size() ? HexDigit(text[at + 1]) : -1;
       const int low = at + 2 < text.size() ? HexDigit(text[at + 2]) : -1;
       if (high < 0 || low < 0) {
-        return absl::InvalidArgumentError(
-            fmt::format("'%' at byte {} is not followed by two hexadecimal digits", at + 1));
+        decoded.push_back('%');
+        continue;
       }
       decoded.push_back(static_cast<char>(high * 16 + low));
       at += 2;

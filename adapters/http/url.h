@@ -23,8 +23,9 @@ struct Target {
 // should not send, is dropped. The halves point into `target`.
 Target SplitTarget(std::string_view target);
 
-// `text` with each %XX as the byte that it stands for. INVALID_ARGUMENT: a `%` without two
-// hexadecimal digits behind it, a zero byte, or no valid UTF-8.
+// `text` with each %XX as the byte that it stands for. A `%` without two hexadecimal digits
+// behind it stands for itself, as the original has it: curl lines with `LIKE '%x%'` rely on
+// it. INVALID_ARGUMENT: a zero byte, or no valid UTF-8.
 absl::StatusOr<std::string> PercentDecode(std::string_view text);
 
 // The parameters of a query string, decoded:

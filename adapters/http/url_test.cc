@@ -35,10 +35,17 @@ TEST(UrlTest, SplitsTargets) {
 TEST(UrlTest, DecodesPercent) {
   EXPECT_EQ(*PercentDecode("/a%20b+c%c3%A9"), "/a b+cé");
   for (const std::string_view bad :
-       std::initializer_list<std::string_view>{"%", "%4", "%4g", "%g4", "a%%20", "%u00e9", "%00",
-                                               "%ff", "%c3", "a\0"sv, "%-1", "% 1", "\xe9"}) {
+       std::initializer_list<std::string_view>{"%00", "%ff", "%c3", "a\0"sv, "\xe9"}) {
     EXPECT_EQ(PercentDecode(bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
   }
+}
+
+TEST(UrlTest, APercentThatEncodesNothingStandsForItself) {
+  for (const std::string_view plain : {"%", "%4", "%4g", "%g4", "%u00e9", "%-1", "% 1"}) {
+    EXPECT_EQ(*PercentDecode(plain), plain);
+  }
+  EXPECT_EQ(*PercentDecode("a%%20b"), "a% b");
+  EXPECT_EQ(Value("sql=SELECT 1 WHERE 'x' LIKE '%x%'", "sql"), "SELECT 1 WHERE 'x' LIKE '%x%'");
 }
 
 TEST(UrlTest, ReadsParameters) {
@@ -66,11 +73,9 @@ TEST(UrlTest, ASemicolonSeparates) {
 }
 
 TEST(UrlTest, ErrorsNameTheParameter) {
-  EXPECT_EQ(Value("op=query&sql=a%2", "op"),
-            "parameter 'sql' of the URL: '%' at byte 2 is not followed by two hexadecimal digits");
   EXPECT_EQ(Value("op=query&a%ff=", "op"), "the name of parameter 2 of the URL: not valid UTF-8");
   EXPECT_EQ(Value("op=query&sql=%00", "op"), "parameter 'sql' of the URL: a zero byte is no text");
-  EXPECT_EQ(Value(std::string(65, 'n') + "=%", "op").substr(0, 24), "parameter 1 of the URL: ");
+  EXPECT_EQ(Value(std::string(65, 'n') + "=%00", "op").substr(0, 24), "parameter 1 of the URL: ");
 }
 
 TEST(UrlTest, BoundsTheirNumber) {

@@ -12,6 +12,7 @@
 #include "services/query/query_part.h"
 #include "services/server/command_line.h"
 #include "services/server/process.h"
+#include "services/standalone/doors.h"
 #include "services/store/flags.h"
 #include "services/store/store.h"
 
@@ -55,8 +56,8 @@ int Main(int argc, char** argv) {
   std::string identity;
 
   server::CommandLine line("qasino",
-                           "Answers SQL on what the machines around it publish: ingest, store and "
-                           "query in one process.",
+                           "Answers SQL on what the machines around it publish: ingest, store, "
+                           "query and the doors for HTTP, ZeroMQ and telnet in one process.",
                            {.metrics_port = 15610});
   line.AddPort("--ingest-port", &ingest_port, "Port where publishers come, by gRPC; 0: a free one");
   line.AddPort("--query-port", &query_port, "Port where queries come, by gRPC; 0: a free one");
@@ -64,6 +65,8 @@ int Main(int argc, char** argv) {
                "Port where further ingest and query processes come, by gRPC; 0: a free one");
   line.AddString("--identity", &identity,
                  "The name under which it reports itself; none: this machine's name");
+  standalone::DoorOptions door_options;
+  standalone::AddFlags(line, door_options);
   ingest::AddFlags(line, ingest_options);
   store::AddFlags(line, store_options);
   query::AddFlags(line, query_options);
@@ -73,13 +76,17 @@ int Main(int argc, char** argv) {
   line.SetFooter(
       "Examples:\n"
       "  qasino --generation-duration 5s --data-dir /var/lib/qasino\n"
-      "  qasinosql -q 'SHOW TABLES'");
+      "  qasinosql -q 'SHOW TABLES'\n"
+      "  curl 'http://localhost:15597/request?op=query&format=text' -G "
+      "--data-urlencode 'sql=SHOW TABLES'");
   if (const std::optional<int> code = line.Parse(argc, argv)) return *code;
   ingest_options.identity = identity;
   query_options.identity = identity;
 
   auto process = server::Process::Create(line.process_options());
   if (!process.ok()) return Fail(process.status());
+
+  standalone::Doors doors;
 
   // Parts that serve already must not go while their ports are open.
   const auto stop = [&process](const absl::Status& status) {
@@ -112,6 +119,14 @@ int Main(int argc, char** argv) {
   if (!peers.ok()) return stop(peers.status());
   peers->push_back({"of this process", (*process)->InProcessChannel(ingest_for_query)});
   (*query)->SetIngests(*std::move(peers));
+
+  // Last, because the adapters use the services, and are drained before them.
+  if (absl::Status status = doors.Open(door_options, **process, line.process_options(), identity,
+                                       (*process)->InProcessChannel(ingest_for_query),
+                                       (*process)->InProcessChannel(**query));
+      !status.ok()) {
+    return stop(status);
+  }
   return (*process)->Run();
 }
 

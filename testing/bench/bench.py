@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 
+from testing.bench import doors
+
 ABOUT = """
 Runs, in turns, what this machine's gRPC and SQLite can do at best and what Qasino does, and
 prints one table of both in Markdown. Every figure is the median of several rounds; `ratio` is
@@ -37,6 +39,9 @@ INGEST = "services/ingest/qasino-ingest"
 STORE = "services/store/qasino-store"
 QUERY = "services/query/qasino-query"
 STANDALONE = "services/standalone/qasino"
+HTTP = "adapters/http/qasino-http"
+ZMQ = "adapters/zmq/qasino-zmq"
+LINE = "adapters/line/qasino-line"
 RECORD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "instructions.json")
 
 # Far beyond what a step takes.
@@ -73,20 +78,24 @@ class Sizes:
     identity_rows: int
     counted_publishes: int  # of 1,000 rows each, while instructions are counted
     counted_selects: int
+    door_rounds: int
+    wrk_seconds: int
+    idle_connections: int
 
 
 FULL = Sizes(rounds=5, publishes=1000, rows=1000, echoes=40_000, small_publishes=200_000,
              unary_publishes=30_000, selects=30_000, result_publishes=100, result_repeats=5,
              aggregate_rounds=3, aggregates=6400, freshness_rounds=3, spread_rounds=3, tables=2000, table_rows=500,
-             identities=10_000, identity_rows=100, counted_publishes=50, counted_selects=300)
+             identities=10_000, identity_rows=100, counted_publishes=50, counted_selects=300,
+             door_rounds=3, wrk_seconds=3, idle_connections=5000)
 QUICK = dataclasses.replace(FULL, rounds=3, publishes=200, echoes=10_000, small_publishes=50_000,
                             unary_publishes=10_000, selects=10_000, aggregate_rounds=1,
-                            freshness_rounds=1, spread_rounds=1)
+                            freshness_rounds=1, spread_rounds=1, door_rounds=1)
 TINY = Sizes(rounds=1, publishes=20, rows=100, echoes=200, small_publishes=500,
              unary_publishes=200, selects=200, result_publishes=3, result_repeats=1,
              aggregate_rounds=1, aggregates=128, freshness_rounds=1, spread_rounds=1, tables=20,
              table_rows=10, identities=50, identity_rows=10, counted_publishes=2,
-             counted_selects=10)
+             counted_selects=10, door_rounds=1, wrk_seconds=1, idle_connections=50)
 SIZES = {"full": FULL, "quick": QUICK, "tiny": TINY}
 
 
@@ -138,7 +147,7 @@ class Server:
                 if not piece:
                     raise BenchError(f"{self.name} ended at its start: {self.last_words()}")
                 output += piece
-        for what, address in re.findall(r"^listening: (\S+) grpc (\S+)$", output.decode(), re.M):
+        for what, address in re.findall(r"^listening: (\S+) \S+ (\S+)$", output.decode(), re.M):
             self.addresses[what] = address
 
     def last_words(self):
@@ -176,7 +185,7 @@ class Qasino:
     def start(self, binary, **flags):
         flags = {f"--{name.replace('_', '-')}": value for name, value in flags.items()}
         server = Server(os.path.join(self._binaries, binary),
-                        {**flags, "--metrics-port": "off", "--log-level": "warn"},
+                        {"--metrics-port": "off", "--log-level": "warn", **flags},
                         self._directory)
         self.servers.append(server)
         self.addresses.update(server.addresses)
@@ -185,16 +194,30 @@ class Qasino:
     def start_store(self):
         return self.start(STORE, store_port=0, data_dir=self._data)
 
-    def start_ingest(self, generation):
+    def start_ingest(self, generation, **flags):
         return self.start(INGEST, ingest_port=0, store=self.addresses["store"],
-                          generation_duration=generation, identity="bench")
+                          generation_duration=generation, identity="bench", **flags)
 
     def start_query(self):
         return self.start(QUERY, query_port=0, store=self.addresses["store"])
 
-    def start_standalone(self, generation):
+    def start_standalone(self, generation, **flags):
+        flags = {"http_port": "off", "https_port": "off", "zmq_port": "off", "pubsub_port": "off",
+                 "line_port": "off", **flags}
         return self.start(STANDALONE, ingest_port=0, query_port=0, store_port=0,
-                          data_dir=self._data, generation_duration=generation, identity="bench")
+                          data_dir=self._data, generation_duration=generation, identity="bench",
+                          **flags)
+
+    def start_http(self):
+        return self.start(HTTP, http_port=0, https_port="off", ingest=self.addresses["ingest"],
+                          query=self.addresses["query"], identity="bench")
+
+    def start_zmq(self):
+        return self.start(ZMQ, zmq_port=0, pubsub_port="off", ingest=self.addresses["ingest"],
+                          query=self.addresses["query"], identity="bench")
+
+    def start_line(self):
+        return self.start(LINE, line_port=0, query=self.addresses["query"], identity="bench")
 
     def stop(self):
         for server in self.servers:
@@ -253,18 +276,27 @@ class Bench:
                 system.stop()
 
     @contextlib.contextmanager
-    def echo_server(self):
+    def server(self, program):
+        """A server of this folder."""
         with tempfile.TemporaryDirectory(prefix="qasino-bench-") as directory:
-            server = Server(os.path.join(self.binaries, "testing/bench/echo_server"), {},
-                            directory)
+            server = Server(os.path.join(self.binaries, "testing/bench", program), {}, directory)
             try:
-                yield server.addresses["echo"]
+                yield server
             finally:
                 server.kill()
+
+    @contextlib.contextmanager
+    def echo_server(self):
+        with self.server("echo_server") as server:
+            yield server.addresses["echo"]
 
     def echo_rate(self, address):
         return _rate(self.drive("echo_load", "--target", address, "--calls", self.sizes.echoes),
                      "calls")
+
+    def insert_rate(self):
+        return _rate(self.drive("sqlite_limits", "insert", "--publishes", self.sizes.publishes,
+                                "--rows", self.sizes.rows), "rows")
 
     def publish(self, system, **options):
         """The outcome of publish_load."""
@@ -312,6 +344,13 @@ class Bench:
         self.rows.append(Row(figure, f"{_count(statistics.median(limits))} {unit}",
                              f"{_count(statistics.median(values))} {unit}", _spread(ratios, 2)))
 
+    def add_row(self, *texts):
+        self.rows.append(Row(*texts))
+
+    @staticmethod
+    def generation_that_ends_in(seconds):
+        return _generation_that_ends_in(seconds)
+
     # -- the figures
 
     def publishing(self):
@@ -319,12 +358,10 @@ class Bench:
         sizes = self.sizes
         limits, shard, values, seconds, cpu = [], [], [], [], []
         for _ in range(sizes.rounds):
-            limit = self.drive("sqlite_limits", "insert", "--publishes", sizes.publishes,
-                               "--rows", sizes.rows)
+            limits.append(self.insert_rate())
             outcome = self.publish_alone(publishes=sizes.publishes, rows=sizes.rows,
                                          identities=sizes.publishes)
             alone = self.drive("shard_load", "--publishes", sizes.publishes, "--rows", sizes.rows)
-            limits.append(_rate(limit, "rows"))
             values.append(_rate(outcome, "rows"))
             shard.append(_rate(alone, "rows"))
             seconds.append(outcome["seconds"])
@@ -562,9 +599,17 @@ class Bench:
             raise BenchError("valgrind collected nothing: " + " / ".join(text.splitlines()[-3:]))
         return int(collected.group(1)) / outcome["of"]
 
+    def doors(self):
+        """What the adapters do, and what their connections cost."""
+        try:
+            doors.measure(self)
+        except doors.DoorsError as error:
+            raise BenchError(error) from None
+
     FIGURES = collections.OrderedDict([
         ("publishing", publishing), ("small-calls", small_calls), ("queries", queries),
-        ("freshness", freshness), ("spread", spread), ("instructions", instructions)])
+        ("freshness", freshness), ("spread", spread), ("doors", doors),
+        ("instructions", instructions)])
 
     def run(self, figures):
         for name in figures:

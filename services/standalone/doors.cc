@@ -1,0 +1,57 @@
+#include "services/standalone/doors.h"
+
+#include <utility>
+
+#include "adapters/http/flags.h"
+#include "adapters/line/flags.h"
+#include "adapters/zmq/flags.h"
+#include "services/server/machine_name.h"
+
+namespace qasino::standalone {
+
+void AddFlags(server::CommandLine& line, DoorOptions& options) {
+  http::AddFlags(line, options.http);
+  zeromq::AddFlags(line, options.zmq);
+  line::AddFlags(line, options.line);
+}
+
+absl::Status Doors::Open(DoorOptions options, server::Process& process,
+                         const server::ProcessOptions& process_options, const std::string& identity,
+                         const std::shared_ptr<grpc::Channel>& ingest,
+                         const std::shared_ptr<grpc::Channel>& query) {
+  const std::string name = identity.empty() ? server::MachineName() : identity;
+  const auto prepare = [&](auto& door) {
+    door.listen = process_options.listen;
+    door.identity = name;
+    door.upstream.ingest.target = "this process";
+    door.upstream.ingest.channel = ingest;
+    door.upstream.query.target = "this process";
+    door.upstream.query.channel = query;
+  };
+  const auto add = [&process](auto opened, auto& part) {
+    if (!opened.ok()) return opened.status();
+    part = *std::move(opened);
+    process.Add(*part, part->doors());
+    return absl::OkStatus();
+  };
+
+  prepare(options.http);
+  http::TakeProcessOptions(process_options, options.http);
+  if (options.http.port >= 0 || (options.http.https_port >= 0 && !options.http.tls_cert.empty())) {
+    absl::Status status = add(http::HttpPart::Create(options.http, process.metrics()), http_);
+    if (!status.ok()) return status;
+  }
+  prepare(options.zmq);
+  if (options.zmq.port >= 0 || options.zmq.pubsub_port >= 0) {
+    absl::Status status = add(zeromq::ZmqPart::Create(options.zmq, process.metrics()), zmq_);
+    if (!status.ok()) return status;
+  }
+  prepare(options.line);
+  if (options.line.port >= 0) {
+    absl::Status status = add(line::LinePart::Create(options.line, process.metrics()), line_);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace qasino::standalone
