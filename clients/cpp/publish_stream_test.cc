@@ -452,5 +452,160 @@ TEST(PublishStreamTest, NothingSentIsNothingDone) {
   EXPECT_TRUE((*stream)->Finish().ok());
 }
 
+// Until a publish is answered with OK.
+void PublishUntilStored(PublishStream& stream) {
+  while (true) {
+    absl::Notification told;
+    absl::Status status;
+    const absl::Status sent =
+        stream.TrySend(Request(1), [&](absl::StatusOr<v1::PublishResponse> response) {
+          status = response.status();
+          told.Notify();
+        });
+    if (sent.ok()) {
+      told.WaitForNotification();
+      if (status.ok()) return;
+    }
+    EXPECT_EQ((sent.ok() ? status : sent).code(), absl::StatusCode::kUnavailable);
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+}
+
+TEST(PublishStreamTest, FailWhenAwayAtTheVeryFirst) {
+  FakeServer server;
+  server.publish_stream = [](auto*, ServerStream* stream) { return AnswerAll(stream); };
+  server.Start();
+  server.Stop();
+  Log log;
+  ConnectOptions options = server.options();
+  options.timeout = absl::Hours(1);
+  auto stream = PublishStream::Create(options, {.fail_when_away = true});
+  ASSERT_TRUE((*stream)->TrySend(Request(0), log.Callback()).ok());
+  log.WaitFor(1);
+  EXPECT_TRUE(IsUnreachable(log.told()[0].status())) << log.told()[0].status();
+  for (const absl::Status& refused : {(*stream)->TrySend(Request(0), log.Callback()),
+                                      (*stream)->Send(Request(0), log.Callback())}) {
+    EXPECT_TRUE(IsUnreachable(refused)) << refused;
+    EXPECT_THAT(std::string(refused.message()),
+                HasSubstr("cannot reach qasino-ingest at " + options.target));
+  }
+  EXPECT_EQ(log.told().size(), 1u) << "what was refused is not called back";
+  server.Start();
+  PublishUntilStored(**stream);
+}
+
+TEST(PublishStreamTest, FailWhenAwayGivesUpWhatABrokenStreamDidNotAnswer) {
+  FakeServer server;
+  std::atomic<int64_t> received = 0;
+  server.publish_stream = [&](grpc::ServerContext* context, ServerStream* stream) {
+    v1::PublishStreamRequest request;
+    while (stream->Read(&request)) {
+      received += request.publishes_size();
+      if (Number(request.publishes(0)) == 1) Answer(request, stream);
+    }
+    while (!context->IsCancelled()) absl::SleepFor(absl::Milliseconds(1));
+    return grpc::Status::CANCELLED;
+  };
+  server.Start();
+  ConnectOptions options = server.options();
+  options.timeout = absl::Hours(1);
+  auto stream = PublishStream::Create(options, {.fail_when_away = true});
+  PublishUntilStored(**stream);
+  for (int round = 1; round <= 2; ++round) {
+    Log log;
+    for (int i = 0; i < 1000; ++i) {
+      ASSERT_TRUE((*stream)->TrySend(Request(7), log.Callback()).ok());
+    }
+    server.Stop();
+    log.WaitFor(1000);
+    for (const auto& told : log.told()) {
+      EXPECT_EQ(told.status().code(), absl::StatusCode::kUnavailable) << told.status();
+    }
+    server.Start();
+    PublishUntilStored(**stream);
+  }
+}
+
+TEST(PublishStreamTest, FailWhenAwayWakesASenderThatWaitsForRoom) {
+  FakeServer server;
+  server.publish_stream = [](grpc::ServerContext* context, ServerStream*) {
+    while (!context->IsCancelled()) absl::SleepFor(absl::Milliseconds(1));
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "stopping");
+  };
+  server.Start();
+  ConnectOptions options = server.options();
+  options.timeout = absl::Hours(1);
+  Log log;
+  auto stream = PublishStream::Create(options, {.max_unanswered = 1, .fail_when_away = true});
+  ASSERT_TRUE((*stream)->Send(Request(0), log.Callback()).ok());
+  std::thread waiting([&] {
+    const absl::Status status = (*stream)->Send(Request(1), log.Callback());
+    EXPECT_TRUE(status.ok() || absl::IsUnavailable(status)) << status;
+  });
+  server.Stop();
+  waiting.join();
+  log.WaitFor(1);
+  EXPECT_TRUE((*stream)->Finish().ok());
+}
+
+TEST(PublishStreamTest, FailWhenAwayStillFindsThePublishAtFault) {
+  FakeServer server;
+  server.publish_stream = [](auto*, ServerStream* stream) {
+    v1::PublishStreamRequest request;
+    while (stream->Read(&request)) {
+      for (const v1::PublishRequest& publish : request.publishes()) {
+        if (publish.table().name() == "poison") {
+          return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "does not parse");
+        }
+      }
+      Answer(request, stream);
+    }
+    return grpc::Status::OK;
+  };
+  server.Start();
+  Log log, poisoned;
+  auto stream = PublishStream::Create(server.options(), {.fail_when_away = true});
+  for (int64_t i = 0; i < 100; ++i) {
+    if (i == 50) {
+      ASSERT_TRUE((*stream)->Send(Request(-1, "poison"), poisoned.Callback()).ok());
+    }
+    ASSERT_TRUE((*stream)->Send(Request(i), log.Callback()).ok());
+  }
+  ASSERT_TRUE((*stream)->Finish().ok());
+  log.ExpectNumbers(100);
+  ASSERT_EQ(poisoned.told().size(), 1u);
+  EXPECT_EQ(poisoned.told()[0].status(), absl::InvalidArgumentError("does not parse"));
+}
+
+TEST(PublishStreamTest, FailWhenAwayDoesNotWaitLongForAConnection) {
+  // Nobody has this address: packets to it are lost, or refused by the network at once.
+  ConnectOptions options{.target = "192.0.2.1:15601", .timeout = absl::Hours(1)};
+  Log log;
+  auto stream = PublishStream::Create(options, {.fail_when_away = true});
+  ASSERT_TRUE((*stream)->TrySend(Request(0), log.Callback()).ok());
+  log.WaitFor(1);
+  EXPECT_TRUE(IsUnreachable(log.told()[0].status())) << log.told()[0].status();
+  EXPECT_TRUE(IsUnreachable((*stream)->TrySend(Request(0), log.Callback())));
+  EXPECT_TRUE((*stream)->Finish().ok());
+}
+
+TEST(PublishStreamTest, AChannelWithinTheProcess) {
+  FakeServer server;
+  server.publish_stream = [](auto*, ServerStream* stream) { return AnswerAll(stream); };
+  server.Start();
+  ConnectOptions options;
+  options.target = "this process";
+  options.channel = server.InProcessChannel();
+  Log log;
+  auto stream = PublishStream::Create(options, {.fail_when_away = true});
+  options.channel = nullptr;
+  for (int64_t i = 0; i < 1000; ++i) {
+    ASSERT_TRUE((*stream)->Send(Request(i), log.Callback()).ok());
+  }
+  ASSERT_TRUE((*stream)->Flush().ok());
+  log.ExpectNumbers(1000);
+  stream->reset();
+}
+
 }  // namespace
 }  // namespace qasino::client
