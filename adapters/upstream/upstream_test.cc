@@ -111,10 +111,10 @@ class UpstreamTest : public ::testing::Test {
     while (!upstream_->Ready().ok()) absl::SleepFor(absl::Milliseconds(1));
   }
 
-  client::FakeServer ingest_, query_;
   std::atomic<int> streams_ = 0;
   absl::Mutex mu_;
   std::map<std::string, std::vector<int64_t>> stored_ ABSL_GUARDED_BY(mu_);
+  client::FakeServer ingest_, query_;
   std::unique_ptr<Upstream> upstream_;
 };
 

@@ -179,6 +179,7 @@ TEST_F(AsyncQueryTest, TheSummaryEndsTheAnswerBeforeTheCallDoes) {
   EXPECT_TRUE(answer.status.ok()) << answer.status;
   EXPECT_THAT(answer.integers, ElementsAre(1));
   finish.Notify();
+  server_.Stop();  // which waits for the function above
 }
 
 TEST_F(AsyncQueryTest, AnAnswerInManyPartsComesInOrder) {
@@ -226,6 +227,7 @@ TEST_F(AsyncQueryTest, ASlowReaderHoldsTheServerBack) {
   for (int i = 0; i < 201; ++i) ASSERT_NE(ReadOne(*query), nullptr) << i;
   EXPECT_EQ(ReadOne(*query), nullptr);
   EXPECT_TRUE(query->status().ok()) << query->status();
+  server_.Stop();
 }
 
 TEST_F(AsyncQueryTest, UnchangedIsAPartWithoutColumns) {
@@ -555,11 +557,11 @@ TEST_F(AsyncQueryTest, ComesBackWithTheServer) {
   for (int round = 0; round < 2; ++round) {
     server_.Stop();
     Answer away(client_->Start(Request("select")));
-    EXPECT_TRUE(IsUnreachable(away.status)) << away.status;
+    EXPECT_TRUE(absl::IsUnavailable(away.status)) << away.status;
     server_.Start();
     WaitFor([&] {
       const absl::Status status = Answer(client_->Start(Request("select"))).status;
-      EXPECT_TRUE(status.ok() || IsUnreachable(status)) << status;
+      EXPECT_TRUE(status.ok() || absl::IsUnavailable(status)) << status;
       return status.ok();
     });
   }

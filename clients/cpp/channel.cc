@@ -152,7 +152,10 @@ absl::Status Channel::ToStatus(const grpc::Status& status) const {
   if (status.ok()) return absl::OkStatus();
   const auto code = static_cast<absl::StatusCode>(status.error_code());
   const grpc_connectivity_state state = State(/*connect=*/false);
-  if (code == absl::StatusCode::kUnavailable && state != GRPC_CHANNEL_READY) {
+  // By now the connection may be there that the call did not have.
+  const bool refused =
+      absl::StartsWith(status.error_message(), "failed to connect to all addresses");
+  if (code == absl::StatusCode::kUnavailable && (refused || state != GRPC_CHANNEL_READY)) {
     return UnreachableError(
         absl::StrCat("cannot reach ", peer_, ": ", Absl(Reason(status.error_message()))));
   }

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <deque>
 #include <map>
 #include <string>
 #include <thread>
@@ -23,20 +22,13 @@
 #include "absl/time/clock.h"
 #include "clients/cpp/backoff.h"
 #include "clients/cpp/channel.h"
+#include "clients/cpp/publish_batches.h"
 #include "clients/cpp/unreachable.h"
 
 namespace qasino::client {
 namespace {
 
 using Stub = grpc::TemplatedGenericStub<grpc::ByteBuffer, v1::PublishStreamResponse>;
-
-// With so many messages unanswered, small publishes are gathered until a message is full
-// or an answer comes: a busy server gets few large messages, an idle one gets each
-// publish at once.
-constexpr size_t kMessagesBeforeGathering = 4;
-
-// Publishes at least so long are not copied into a batch but are one of their own.
-constexpr size_t kOwnBatchBytes = 64 << 10;
 
 // With fail_when_away: how long the first publishes wait for a connection, how often it is
 // looked for while the server is away, and the longest wait between streams.
@@ -46,6 +38,8 @@ constexpr absl::Duration kQuickBackoff = absl::Milliseconds(500);
 
 // How long the server may take to end its side after everything is answered.
 constexpr absl::Duration kCloseTimeout = absl::Seconds(5);
+// The same for an owner that does not wait for the end.
+constexpr absl::Duration kStopTimeout = absl::Milliseconds(500);
 
 // `request` as field `publishes` of a PublishStreamRequest. Messages are made of these
 // pieces by putting them behind each other, which is what the encoding of a repeated
@@ -88,29 +82,12 @@ RetryPolicy BackoffPolicy(RetryPolicy policy, const PublishStreamOptions& option
   return policy;
 }
 
-absl::Status StatusOf(const v1::PublishResult& result) {
-  const bool known = result.code() > 0 && result.code() <= 16;
-  return absl::Status(
-      known ? static_cast<absl::StatusCode>(result.code()) : absl::StatusCode::kUnknown,
-      result.message());
-}
-
-// These answers are about the client or the service, not about one publish.
-bool ConcernsAll(absl::StatusCode code) {
-  return code == absl::StatusCode::kUnimplemented || code == absl::StatusCode::kUnauthenticated ||
-         code == absl::StatusCode::kPermissionDenied;
-}
-
-// These are about a publish, when it was alone on the stream.
-bool ConcernsOne(absl::StatusCode code) {
-  return code == absl::StatusCode::kResourceExhausted ||
-         code == absl::StatusCode::kInvalidArgument || code == absl::StatusCode::kOutOfRange;
+void Append(PublishBatches::Results more, PublishBatches::Results* results) {
+  for (PublishBatches::Result& result : more) results->push_back(std::move(result));
 }
 
 }  // namespace
 
-// Accepted publishes wait in batches, each the bytes of one message. The first `sent_`
-// batches have been given to the stream that is up; results answer them in order.
 // The sender's thread appends and, when no write is under way, begins one; gRPC's threads
 // report writes and results; a thread of its own opens streams, waits out backoffs and
 // ends what is over its time limit.
@@ -120,7 +97,9 @@ class PublishStream::State : public std::enable_shared_from_this<State> {
       : channel_(std::move(channel)),
         options_(options),
         stub_(std::make_unique<Stub>(channel_->grpc())),
-        backoff_(BackoffPolicy(channel_->options().retry, options)) {}
+        backoff_(BackoffPolicy(channel_->options().retry, options)),
+        batches_(options, channel_->options().max_message_bytes,
+                 channel_->options().retry.attempts) {}
 
   void Start() {
     keeper_ = std::thread([this] { Keep(); });
@@ -142,28 +121,7 @@ class PublishStream::State : public std::enable_shared_from_this<State> {
  private:
   class Stream;
 
-  struct Entry {
-    Callback callback;  // none: its time limit ended, and it was told so
-    absl::Time deadline;
-    uint32_t epoch;
-    uint32_t end;  // where in the batch's bytes the next one begins
-  };
-
-  struct Batch {
-    std::shared_ptr<std::string> bytes = std::make_shared<std::string>();
-    std::vector<Entry> entries;
-    size_t answered = 0;
-
-    size_t begin(size_t entry) const { return entry == 0 ? 0 : entries[entry - 1].end; }
-  };
-
-  // A callback and what to tell it.
-  struct Result {
-    Callback callback;
-    absl::StatusOr<v1::PublishResponse> response;
-    uint32_t epoch;
-  };
-  using Results = std::vector<Result>;
+  using Results = PublishBatches::Results;
 
   // What the stream reports.
   void OnWritten(Stream* stream, bool ok) ABSL_LOCKS_EXCLUDED(mu_);
@@ -174,21 +132,13 @@ class PublishStream::State : public std::enable_shared_from_this<State> {
   // The thread that keeps the stream up.
   void Keep() ABSL_LOCKS_EXCLUDED(mu_);
   void Open() ABSL_LOCKS_EXCLUDED(mu_);
-  Results TakeBack() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  Results Expire(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  Results GiveUp(size_t batches, const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Deliver(Results results) ABSL_LOCKS_EXCLUDED(mu_);
 
-  bool HasRoom(int64_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return unanswered_ < options_.max_unanswered &&
-           (unanswered_bytes_ + bytes <= options_.max_unanswered_bytes || unanswered_ == 0);
-  }
-  void Append(std::string bytes, Entry entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The next message, if one may be written now; the caller writes it without the lock.
   std::shared_ptr<const std::string> PickWrite() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Release(int64_t publishes, int64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Drops what needs no sending any more.
-  void Shrink(Batch* batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SignalRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (room_waiters_ > 0) room_.SignalAll();
+  }
   bool Flushed(uint32_t epoch) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return pending_.empty() || pending_.begin()->first > epoch;
   }
@@ -214,25 +164,12 @@ class PublishStream::State : public std::enable_shared_from_this<State> {
   absl::CondVar flushed_;  // callbacks have returned
   absl::CondVar keep_;     // the keeper has something to do
 
-  std::deque<Batch> batches_ ABSL_GUARDED_BY(mu_);
-  size_t sent_ ABSL_GUARDED_BY(mu_) = 0;
-  // The first so many batches are single publishes that are sent one by one, to find the
-  // one at which the stream breaks.
-  size_t single_ ABSL_GUARDED_BY(mu_) = 0;
-  // How often in a row the stream broke at a single publish, which is then given up.
-  int broken_at_single_ ABSL_GUARDED_BY(mu_) = 0;
-
-  // Publishes in batches_ without a result, and their bytes.
-  int64_t unanswered_ ABSL_GUARDED_BY(mu_) = 0;
-  int64_t unanswered_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  PublishBatches batches_ ABSL_GUARDED_BY(mu_);
   int room_waiters_ ABSL_GUARDED_BY(mu_) = 0;
 
   // Callbacks that have not returned, by the number of flushes before their Send.
   uint32_t epoch_ ABSL_GUARDED_BY(mu_) = 0;
   std::map<uint32_t, int64_t> pending_ ABSL_GUARDED_BY(mu_);
-
-  // No time limit ends before.
-  absl::Time next_expiry_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
 
   bool closed_ ABSL_GUARDED_BY(mu_) = false;    // Finish was called
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;  // give up what is left
@@ -311,25 +248,23 @@ absl::Status PublishStream::State::Accept(const v1::PublishRequest& request, Cal
   std::shared_ptr<Stream> stream;
   {
     absl::MutexLock lock(&mu_);
-    while (!closed_ && !away_ && !HasRoom(length)) {
+    while (!closed_ && !away_ && !batches_.HasRoom(length)) {
       if (!wait) {
-        return absl::ResourceExhaustedError(absl::StrCat("too many publishes to ", channel_->peer(),
-                                                         " are unanswered: ", unanswered_, " with ",
-                                                         unanswered_bytes_, " bytes"));
+        return absl::ResourceExhaustedError(absl::StrCat(
+            "too many publishes to ", channel_->peer(), " are unanswered: ", batches_.unanswered(),
+            " with ", batches_.unanswered_bytes(), " bytes"));
       }
       ++room_waiters_;
       const bool late = room_.WaitWithDeadline(&mu_, deadline);
       --room_waiters_;
-      if (late && !closed_ && !away_ && !HasRoom(length)) return ExpiredStatus();
+      if (late && !closed_ && !away_ && !batches_.HasRoom(length)) return ExpiredStatus();
     }
     if (closed_) return absl::FailedPreconditionError("the publish stream is finished");
     if (away_) return broken_status_;
 
-    Append(std::move(bytes), {std::move(callback), deadline, epoch_, 0});
-    if (deadline < next_expiry_) {
-      next_expiry_ = deadline;
-      keep_.Signal();
-    }
+    if (deadline < batches_.next_expiry()) keep_.Signal();
+    batches_.Append(std::move(bytes), std::move(callback), deadline, epoch_);
+    ++pending_[epoch_];
     if (stream_ == nullptr) {
       keep_.Signal();
     } else if ((write = PickWrite()) != nullptr) {
@@ -340,37 +275,11 @@ absl::Status PublishStream::State::Accept(const v1::PublishRequest& request, Cal
   return absl::OkStatus();
 }
 
-void PublishStream::State::Append(std::string bytes, Entry entry) {
-  ++unanswered_;
-  unanswered_bytes_ += static_cast<int64_t>(bytes.size());
-  ++pending_[entry.epoch];
-  const size_t most = static_cast<size_t>(
-      std::min(options_.max_batch_bytes, channel_->options().max_message_bytes));
-  const bool joins = batches_.size() > std::max(sent_, single_) &&
-                     batches_.back().entries.size() < static_cast<size_t>(options_.max_batch) &&
-                     batches_.back().bytes->size() + bytes.size() <= most;
-  if (!joins) batches_.emplace_back();
-  Batch& batch = batches_.back();
-  if (batch.entries.empty() && bytes.size() >= kOwnBatchBytes) {
-    *batch.bytes = std::move(bytes);
-  } else {
-    batch.bytes->append(bytes);
-  }
-  entry.end = static_cast<uint32_t>(batch.bytes->size());
-  batch.entries.push_back(std::move(entry));
-}
-
 std::shared_ptr<const std::string> PublishStream::State::PickWrite() {
-  if (stream_ == nullptr || broken_ || writing_ || sent_ == batches_.size()) return nullptr;
-  if (single_ > 0 && sent_ > 0) return nullptr;
-  const Batch& batch = batches_[sent_];
-  const bool full = sent_ + 1 < batches_.size() ||
-                    batch.entries.size() >= static_cast<size_t>(options_.max_batch) ||
-                    batch.bytes->size() >= static_cast<size_t>(options_.max_batch_bytes);
-  if (sent_ >= kMessagesBeforeGathering && !full) return nullptr;
-  ++sent_;
-  writing_ = true;
-  return batch.bytes;
+  if (stream_ == nullptr || broken_ || writing_) return nullptr;
+  std::shared_ptr<const std::string> message = batches_.TakeMessage();
+  writing_ = message != nullptr;
+  return message;
 }
 
 void PublishStream::State::OnWritten(Stream* stream, bool ok) {
@@ -407,40 +316,15 @@ bool PublishStream::State::OnResults(Stream* stream, v1::PublishStreamResponse* 
   bool sane = true;
   {
     absl::MutexLock lock(&mu_);
-    int64_t publishes = 0, bytes = 0;
     for (const v1::PublishResult& result : response->results()) {
-      if (sent_ == 0) {
-        sane = false;
+      sane = batches_.Answer(result, &results);
+      if (!sane) {
         absurd_ = true;
         break;
       }
-      Batch& batch = batches_.front();
-      Entry& entry = batch.entries[batch.answered];
-      ++publishes;
-      bytes += static_cast<int64_t>(entry.end - batch.begin(batch.answered));
-      if (entry.callback) {
-        Result& told = results.emplace_back(
-            Result{std::move(entry.callback), absl::UnknownError(""), entry.epoch});
-        if (result.code() == 0) {
-          v1::PublishResponse stored;
-          stored.set_generation(result.generation());
-          stored.set_duplicate(result.duplicate());
-          told.response = std::move(stored);
-        } else {
-          told.response = StatusOf(result);
-        }
-      }
-      if (++batch.answered == batch.entries.size()) {
-        batches_.pop_front();
-        --sent_;
-        if (single_ > 0) --single_;
-      }
-    }
-    if (publishes > 0) {
       had_results_ = true;
-      broken_at_single_ = 0;
-      Release(publishes, bytes);
     }
+    SignalRoom();
     write = PickWrite();
     if (closed_ && batches_.empty()) keep_.Signal();
   }
@@ -470,46 +354,15 @@ void PublishStream::State::OnDone(const grpc::Status& status) {
 
 void PublishStream::State::Deliver(Results results) {
   if (results.empty()) return;
-  for (Result& result : results) std::move(result.callback)(std::move(result.response));
+  for (PublishBatches::Result& result : results) {
+    std::move(result.callback)(std::move(result.response));
+  }
   absl::MutexLock lock(&mu_);
-  for (const Result& result : results) {
+  for (const PublishBatches::Result& result : results) {
     const auto pending = pending_.find(result.epoch);
     if (--pending->second == 0) pending_.erase(pending);
   }
   flushed_.SignalAll();
-}
-
-void PublishStream::State::Release(int64_t publishes, int64_t bytes) {
-  unanswered_ -= publishes;
-  unanswered_bytes_ -= bytes;
-  if (room_waiters_ > 0) room_.SignalAll();
-}
-
-void PublishStream::State::Shrink(Batch* batch) {
-  size_t gone = batch->answered;
-  for (size_t i = batch->answered; i < batch->entries.size(); ++i) {
-    if (!batch->entries[i].callback) ++gone;
-  }
-  if (gone == 0) return;
-  auto bytes = std::make_shared<std::string>();
-  std::vector<Entry> entries;
-  int64_t expired = 0, expired_bytes = 0;
-  for (size_t i = batch->answered; i < batch->entries.size(); ++i) {
-    Entry& entry = batch->entries[i];
-    const size_t begin = batch->begin(i);
-    if (!entry.callback) {
-      ++expired;
-      expired_bytes += static_cast<int64_t>(entry.end - begin);
-      continue;
-    }
-    bytes->append(*batch->bytes, begin, entry.end - begin);
-    entries.push_back({std::move(entry.callback), entry.deadline, entry.epoch,
-                       static_cast<uint32_t>(bytes->size())});
-  }
-  Release(expired, expired_bytes);
-  batch->bytes = std::move(bytes);
-  batch->entries = std::move(entries);
-  batch->answered = 0;
 }
 
 absl::Status PublishStream::State::ExpiredStatus() const {
@@ -521,109 +374,6 @@ absl::Status PublishStream::State::ExpiredStatus() const {
   }
   return absl::DeadlineExceededError(
       absl::StrCat("no answer from ", channel_->peer(), " within the time limit"));
-}
-
-PublishStream::State::Results PublishStream::State::Expire(absl::Time now) {
-  Results results;
-  if (now < next_expiry_) return results;
-  next_expiry_ = absl::InfiniteFuture();
-  size_t kept = 0;
-  const size_t singles = single_;
-  for (size_t i = 0; i < batches_.size(); ++i) {
-    Batch& batch = batches_[i];
-    bool expired = false;
-    for (size_t j = batch.answered; j < batch.entries.size(); ++j) {
-      Entry& entry = batch.entries[j];
-      if (!entry.callback) continue;
-      if (entry.deadline <= now) {
-        results.push_back({std::exchange(entry.callback, nullptr), ExpiredStatus(), entry.epoch});
-        expired = true;
-      } else {
-        next_expiry_ = std::min(next_expiry_, entry.deadline);
-      }
-    }
-    // What was sent keeps its place, for the answer that may still come.
-    if (expired && i >= sent_) Shrink(&batch);
-    if (batch.entries.empty()) {
-      if (i < singles) --single_;
-      continue;
-    }
-    if (kept != i) batches_[kept] = std::move(batch);
-    ++kept;
-  }
-  batches_.erase(batches_.begin() + static_cast<std::ptrdiff_t>(kept), batches_.end());
-  return results;
-}
-
-// Fails the callbacks of the first batches and drops these.
-PublishStream::State::Results PublishStream::State::GiveUp(size_t batches,
-                                                           const absl::Status& why) {
-  Results results;
-  for (; batches > 0; --batches) {
-    Batch& batch = batches_.front();
-    int64_t publishes = 0;
-    const size_t begin = batch.begin(batch.answered);
-    for (size_t i = batch.answered; i < batch.entries.size(); ++i, ++publishes) {
-      Entry& entry = batch.entries[i];
-      if (entry.callback) results.push_back({std::move(entry.callback), why, entry.epoch});
-    }
-    Release(publishes, static_cast<int64_t>(batch.bytes->size() - begin));
-    batches_.pop_front();
-    if (single_ > 0) --single_;
-  }
-  return results;
-}
-
-// After the stream has ended: what it did not answer waits again.
-PublishStream::State::Results PublishStream::State::TakeBack() {
-  if (options_.fail_when_away && broken_status_.code() == absl::StatusCode::kUnavailable) {
-    away_ = true;
-    room_.SignalAll();
-    sent_ = 0;
-    return GiveUp(batches_.size(), broken_status_);
-  }
-  const size_t was_sent = std::exchange(sent_, 0);
-  const absl::StatusCode code = broken_status_.code();
-  // With no batch sent, or the server away, no publish is to blame.
-  const bool blame = was_sent > 0 && code != absl::StatusCode::kUnavailable;
-
-  std::deque<Batch> back;
-  size_t singles = 0;
-  for (size_t i = 0; i < was_sent; ++i) {
-    Batch batch = std::move(batches_.front());
-    batches_.pop_front();
-    const bool was_single = single_ > 0;
-    if (was_single) --single_;
-    Shrink(&batch);
-    if (batch.entries.empty()) continue;
-    if (!blame || batch.entries.size() == 1) {
-      if (blame || was_single) ++singles;
-      back.push_back(std::move(batch));
-      continue;
-    }
-    for (size_t j = 0; j < batch.entries.size(); ++j) {
-      Batch& one = back.emplace_back();
-      one.bytes->assign(*batch.bytes, batch.begin(j), batch.entries[j].end - batch.begin(j));
-      one.entries.push_back(std::move(batch.entries[j]));
-      one.entries.front().end = static_cast<uint32_t>(one.bytes->size());
-      ++singles;
-    }
-  }
-  const size_t returned = back.size();
-  single_ += singles;
-  for (; !back.empty(); back.pop_back()) batches_.push_front(std::move(back.back()));
-
-  if (!blame || returned == 0) return {};
-  if (ConcernsAll(code)) {
-    return GiveUp(returned, broken_status_);
-  }
-  if (returned > 1) return {};
-  if (!ConcernsOne(code) && ++broken_at_single_ < channel_->options().retry.attempts) return {};
-  broken_at_single_ = 0;
-  Results results = GiveUp(1, broken_status_);
-  // Found it; the rest may travel together again.
-  single_ = 0;
-  return results;
 }
 
 void PublishStream::State::Open() {
@@ -651,19 +401,25 @@ void PublishStream::State::Keep() {
   mu_.Lock();
   while (true) {
     const absl::Time now = absl::Now();
-    Results results = Expire(now);
+    Results results;
+    if (now >= batches_.next_expiry()) {
+      results = batches_.Expire(now, ExpiredStatus());
+      SignalRoom();
+    }
     if (stream_ != nullptr && done_) {
       const std::shared_ptr<Stream> ended = std::exchange(stream_, nullptr);
       if (std::exchange(had_results_, false)) backoff_.Reset();
-      for (Result& result : TakeBack()) results.push_back(std::move(result));
+      away_ = options_.fail_when_away && absl::IsUnavailable(broken_status_);
+      Append(batches_.TakeBack(broken_status_), &results);
+      SignalRoom();
       if (!closing) not_before = now + backoff_.Next();
       closing = false;
       close_by = connect_by_ = absl::InfiniteFuture();
     }
     if (stopping_ && stream_ == nullptr) {
-      Results rest = GiveUp(batches_.size(),
-                            absl::CancelledError("the publish stream was closed before an answer"));
-      for (Result& result : rest) results.push_back(std::move(result));
+      Append(batches_.GiveUpAll(
+                 absl::CancelledError("the publish stream was closed before an answer")),
+             &results);
     }
     if (!results.empty()) {
       mu_.Unlock();
@@ -692,7 +448,7 @@ void PublishStream::State::Keep() {
       // Everything is answered: close our side, and the server ends the stream.
       closing = broken_ = true;
       hold_ = false;
-      close_by = now + kCloseTimeout;
+      close_by = now + (stopping_ ? kStopTimeout : kCloseTimeout);
       const std::shared_ptr<Stream> stream = stream_;
       mu_.Unlock();
       stream->StartWritesDone();
@@ -726,7 +482,7 @@ void PublishStream::State::Keep() {
       continue;
     }
 
-    absl::Time until = std::min({next_expiry_, close_by, connect_by_});
+    absl::Time until = std::min({batches_.next_expiry(), close_by, connect_by_});
     if (stream_ == nullptr && (!batches_.empty() || (away_ && !closed_))) {
       until = std::min(until, not_before);
     }
@@ -741,8 +497,8 @@ absl::Status PublishStream::State::Flush(absl::Time deadline) {
   const uint32_t epoch = epoch_++;
   while (!Flushed(epoch)) {
     if (flushed_.WaitWithDeadline(&mu_, deadline) && !Flushed(epoch)) {
-      return absl::DeadlineExceededError(
-          absl::StrCat(unanswered_, " publishes have no answer yet from ", channel_->peer()));
+      return absl::DeadlineExceededError(absl::StrCat(
+          batches_.unanswered(), " publishes have no answer yet from ", channel_->peer()));
     }
   }
   return absl::OkStatus();
