@@ -35,8 +35,8 @@ struct LineOptions {
   int64_t max_statement_bytes = 128 << 10;
   // --max-line-connections: further ones are told so, and closed.
   int64_t max_connections = 20'000;
-  // Unfinished statements and unread answers of all clients together; a client that would
-  // need more is told so, and hung up on.
+  // Unfinished statements and unread answers of all clients together. A client that would
+  // need more is told so instead; one with an unfinished statement is hung up on, too.
   int64_t max_buffered_bytes = int64_t{512} << 20;
   // The server's.
   std::string identity;

@@ -235,7 +235,7 @@ asio::awaitable<const v1::QueryResponse*> Session::ReadPart(client::AsyncQuery& 
 
 asio::awaitable<bool> Session::Tell(absl::Status error) {
   context_.metrics.CountStatement(error.code());
-  co_return co_await SendLines(legacy::TellQueryError(error, "").text_message + "\n");
+  co_return co_await SendLines(fmt::format("SQL error: {}\n", std::string(error.message())));
 }
 
 asio::awaitable<bool> Session::SendLines(std::string text) {

@@ -68,7 +68,7 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::asio::awaitable<bool> Answer(std::string sql);
   // The next part of an answer.
   static boost::asio::awaitable<const v1::QueryResponse*> ReadPart(client::AsyncQuery& query);
-  // Sends an error in the place of an answer.
+  // Sends an error of this adapter's own in the place of an answer.
   boost::asio::awaitable<bool> Tell(absl::Status error);
   // Sends `text`, with CRLF for each LF.
   boost::asio::awaitable<bool> SendLines(std::string text);
