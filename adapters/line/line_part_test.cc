@@ -295,9 +295,9 @@ TEST_F(LinePartTest, AnErrorEndsItsStatementAlone) {
   EXPECT_THAT(client.ReceiveLine(),
               MatchesRegex("SQL error: the statement is longer than 100 bytes.*\r\n"));
   EXPECT_EQ(client.Ask("4"), AnswerOf("4"));
-  EXPECT_TRUE(HasMetric("qasino_line_statements_total{code=\"OK\"} 3"));
-  EXPECT_TRUE(HasMetric("qasino_line_statements_total{code=\"INVALID_ARGUMENT\"} 2"));
-  EXPECT_TRUE(HasMetric("qasino_line_statements_total{code=\"RESOURCE_EXHAUSTED\"} 1"));
+  Await([&] { return HasMetric("qasino_line_statements_total{code=\"OK\"} 3"); });
+  Await([&] { return HasMetric("qasino_line_statements_total{code=\"INVALID_ARGUMENT\"} 2"); });
+  Await([&] { return HasMetric("qasino_line_statements_total{code=\"RESOURCE_EXHAUSTED\"} 1"); });
 }
 
 TEST_F(LinePartTest, AnErrorAfterRowsIsToldBehindThem) {
