@@ -53,7 +53,7 @@ struct LineOptions {
 // (`printf 'select 1;' | nc`) gets all answers first; from the outside, one that was closed
 // looks the same until something is written to it.
 //
-// An idle client costs its socket and about 2 KiB, and no thread. Two threads serve all.
+// An idle client costs its socket and less than 4 KiB, and no thread. Two threads serve all.
 class LinePart : public server::Part {
  public:
   // Opens the door and serves. Fails when an option is wrong or the port cannot be had.
