@@ -2,18 +2,22 @@
 
 #include <fmt/format.h>
 
-#include "adapters/legacy/json_text.h"
+#include <boost/json/serialize.hpp>
+#include <boost/json/string.hpp>
+#include <boost/json/value.hpp>
+#include <cstdint>
 
 namespace qasino::zeromq {
 namespace {
 
 // What every frame begins with.
 std::string Beginning(std::string_view identity) {
+  const std::string quoted = boost::json::serialize(
+      boost::json::value(boost::json::string_view(identity.data(), identity.size())));
   std::string text(kSignalTopic);
   text.push_back('\0');
-  text += R"({"op":"generation_signal","identity":)";
-  legacy::AppendJsonString(identity, &text);
-  return text + R"(,"generation_number":)";
+  return text +
+         fmt::format(R"({{"op":"generation_signal","identity":{},"generation_number":)", quoted);
 }
 
 }  // namespace

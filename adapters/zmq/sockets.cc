@@ -55,7 +55,8 @@ struct Body {
   return message;
 }
 
-int PortOf(const std::string& endpoint) {
+int PortOf(const ::zmq::socket_t& door) {
+  const std::string endpoint = door.get(::zmq::sockopt::last_endpoint);
   const size_t colon = endpoint.rfind(':');
   return colon == std::string::npos ? -1 : std::atoi(endpoint.c_str() + colon + 1);
 }
@@ -97,19 +98,16 @@ void Sockets::Open() {
     zap_->bind(kZapEndpoint);
   }
   if (options_.port >= 0) {
-    router_ = OpenDoor(::zmq::socket_type::router, options_.port, options_.max_message_bytes,
-                       &router_endpoint_);
-    port_ = PortOf(router_endpoint_);
+    router_ = OpenDoor(::zmq::socket_type::router, options_.port, options_.max_message_bytes);
+    port_ = PortOf(*router_);
   }
   if (options_.pubsub_port >= 0) {
-    pub_ = OpenDoor(::zmq::socket_type::xpub, options_.pubsub_port, kMaxSubscriptionBytes,
-                    &pub_endpoint_);
-    pubsub_port_ = PortOf(pub_endpoint_);
+    pub_ = OpenDoor(::zmq::socket_type::xpub, options_.pubsub_port, kMaxSubscriptionBytes);
+    pubsub_port_ = PortOf(*pub_);
   }
 }
 
-::zmq::socket_t Sockets::OpenDoor(::zmq::socket_type type, int port, int64_t max_message_bytes,
-                                  std::string* endpoint) {
+::zmq::socket_t Sockets::OpenDoor(::zmq::socket_type type, int port, int64_t max_message_bytes) {
   namespace sockopt = ::zmq::sockopt;
   ::zmq::socket_t door(context_, type);
   door.set(sockopt::linger, static_cast<int>(kLinger.count()));
@@ -134,7 +132,6 @@ void Sockets::Open() {
     if (options_.curve->clients) door.set(sockopt::zap_domain, kZapDomain);
   }
   door.bind(fmt::format("tcp://{}", server::JoinHostPort(options_.listen, port)));
-  *endpoint = door.get(sockopt::last_endpoint);
   return door;
 }
 
@@ -163,10 +160,6 @@ void Sockets::Send(Outgoing answer) {
 
 void Sockets::Publish(std::string frame) {
   Post([&](Work& work) { work.frames.push_back(std::move(frame)); });
-}
-
-void Sockets::StopListening() {
-  Post([](Work& work) { work.stop_listening = true; });
 }
 
 void Sockets::Close() {
@@ -278,10 +271,6 @@ bool Sockets::DoWork() {
   for (Outgoing& answer : work.answers) SendAnswer(std::move(answer));
   for (std::string& frame : work.frames) {
     if (pub_) pub_->send(MakeMessage(std::move(frame), nullptr), ::zmq::send_flags::dontwait);
-  }
-  if (work.stop_listening) {
-    if (router_) router_->unbind(router_endpoint_);
-    if (pub_) pub_->unbind(pub_endpoint_);
   }
   return !work.stop;
 }

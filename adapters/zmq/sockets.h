@@ -68,7 +68,7 @@ struct Outgoing {
 //   ...
 //   (*sockets)->Close();
 //
-// Send, Publish and StopListening may be called from any thread, and do not wait; the rest
+// Send and Publish may be called from any thread, and do not wait; the rest
 // by one thread at a time. An error of libzmq while it runs is logged, and what it struck is
 // lost.
 class Sockets {
@@ -93,8 +93,6 @@ class Sockets {
   void Send(Outgoing answer) ABSL_LOCKS_EXCLUDED(mu_);
   // To all who subscribe to what it begins with; slow ones miss it.
   void Publish(std::string frame) ABSL_LOCKS_EXCLUDED(mu_);
-  // New clients are refused; those that are connected stay.
-  void StopListening() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Sends what is there, ends the thread and closes everything. What clients have not taken
   // 0.1 s later is lost. Later calls of Send and Publish do nothing.
@@ -105,18 +103,16 @@ class Sockets {
   struct Work {
     std::vector<Outgoing> answers;
     std::vector<std::string> frames;
-    bool stop_listening = false;
     bool stop = false;
 
-    bool IsEmpty() const { return answers.empty() && frames.empty() && !stop_listening && !stop; }
+    bool IsEmpty() const { return answers.empty() && frames.empty() && !stop; }
   };
 
   Sockets(SocketOptions options, int wake);
 
   // Throws zmq::error_t.
   void Open();
-  ::zmq::socket_t OpenDoor(::zmq::socket_type type, int port, int64_t max_message_bytes,
-                           std::string* endpoint);
+  ::zmq::socket_t OpenDoor(::zmq::socket_type type, int port, int64_t max_message_bytes);
   void Loop();
   // False: it is time to stop. Throws zmq::error_t.
   bool Step();
@@ -135,8 +131,6 @@ class Sockets {
   const int wake_;  // an eventfd
   int port_ = -1;
   int pubsub_port_ = -1;
-  std::string router_endpoint_;
-  std::string pub_endpoint_;
 
   // Used by Create, then by the thread alone.
   ::zmq::context_t context_;

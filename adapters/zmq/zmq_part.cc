@@ -147,7 +147,6 @@ absl::Status ZmqPart::Ready() const { return state_->upstream->Ready(); }
 
 void ZmqPart::Drain(absl::Time deadline) {
   state_->requests->Refuse();
-  state_->sockets->StopListening();
   state_->watcher.reset();
   state_->requests->WaitUntilIdle(deadline);
   state_->upstream->Close();

@@ -70,8 +70,8 @@ class ZmqPart : public server::Part {
 
   std::string_view name() const override { return "zmq"; }
   absl::Status Ready() const override;
-  // Takes no new clients, answers new requests with an error and running ones as ever; then
-  // lets go of the services and closes the doors.
+  // Answers new requests with an error and running ones as ever; then lets go of the
+  // services and closes the doors. (ZeroMQ cannot close a port and keep its connections.)
   void Drain(absl::Time deadline) override;
 
  private:

@@ -123,6 +123,8 @@ class ZmqPartTest : public testing::Test {
       while (!context->IsCancelled()) absl::SleepFor(absl::Milliseconds(1));
       return grpc::Status::CANCELLED;
     };
+    server_.SetServing("qasino.v1.Ingest", true);
+    server_.SetServing("qasino.v1.Query", true);
     server_.Start();
     options_.port = options_.pubsub_port = 0;
     options_.identity = "me";
@@ -406,7 +408,7 @@ TEST_F(ZmqPartTest, SignalsTheStartOfEveryGeneration) {
   StartPart();
   ::zmq::socket_t sub = Socket(::zmq::socket_type::sub);
   sub.set(::zmq::sockopt::subscribe, "OTHER");
-  sub.set(::zmq::sockopt::subscribe, std::string(5000, 'G'));
+  sub.set(::zmq::sockopt::subscribe, std::string(1000, 'G'));
   sub.set(::zmq::sockopt::subscribe, "GENSIG");
   sub.connect(Endpoint("pubsub"));
   const std::string start = std::string("GENSIG") + '\0';
