@@ -60,8 +60,8 @@ struct ZmqPart::State {
   // On the watcher's thread.
   void Signal(const v1::WatchGenerationsResponse& generation) {
     if (std::exchange(first, false) && !HasJustBegun(generation)) return;
-    sockets->Publish(SignalFrame(options.identity, generation));
     metrics.signals.Increment();
+    sockets->Publish(SignalFrame(options.identity, generation));
     log::Debug(kPart, "signal sent", {{"generation", generation.generation()}});
   }
 
