@@ -332,7 +332,7 @@ def test_errors_have_no_etag(url):
     assert "etag" not in curl(f"{url}?op=query&sql=select+nothing").headers
 
 
-TYPED = [{"a": 1, "b": "x, \"y\"", "c": 0.5, "d": "00ff"},
+TYPED = [{"a": 1, "b": "x, \"y\"", "c": 0.5, "d": "X'00ff'"},
          {"a": None, "b": "", "c": 2.0, "d": None}]
 
 
@@ -347,7 +347,7 @@ def test_ndjson_has_typed_values(url, how):
     assert kind_of(response) == "application/x-ndjson"
     lines = response.body.decode().splitlines()
     rows = [json.loads(line) for line in lines]
-    assert [{**row, "d": row["d"] and row["d"].lower()} for row in rows] == TYPED
+    assert rows == TYPED
     assert '"c":2.0' in lines[1]
 
 
@@ -358,7 +358,7 @@ def test_csv_has_a_header_and_tells_null_from_nothing(url, how):
     request = f"{url}?op=query&sql=select+*+from+t"
     response = curl(request + how) if how[0] == "&" else curl("-H", f"Accept: {how}", request)
     assert kind_of(response) == "text/csv"
-    assert response.body.lower() == b'a,b,c,d\r\n1,"x, ""y""",0.5,00ff\r\n,"",2.0,\r\n'
+    assert response.body == b'a,b,c,d\r\n1,"x, ""y""",0.5,X\'00ff\'\r\n,"",2.0,\r\n'
     assert list(csv.reader(io.StringIO(response.body.decode(), newline=""), strict=True))
 
 
@@ -447,7 +447,8 @@ def test_an_ndjson_result_that_fails_late_ends_with_the_error(url):
 def test_another_result_that_fails_late_ends_with_the_error(url, form):
     code, text = failing(url, form)
     assert code == 18
-    assert "integer overflow" in text.splitlines()[-1]
+    assert "integer overflow" in text[-1000:]
+    assert "rows returned" not in text
     if form == "csv":
         assert text.splitlines()[-1].startswith("#error")
 

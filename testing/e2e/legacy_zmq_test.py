@@ -1,5 +1,6 @@
 """The ZeroMQ doors, asked by Python's zmq as publishers and scripts do: every request with one
-socket and with many outstanding, the signal at the start of each generation, errors word for word, CURVE."""
+socket and with many outstanding, the signal at the start of each generation, errors word for
+word, CURVE."""
 
 import json
 import os
