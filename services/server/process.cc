@@ -13,6 +13,7 @@
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -82,6 +83,15 @@ void PrintLine(std::string_view text) {
 void SetUpMemory() {
   mallopt(M_MMAP_THRESHOLD, kMappedBlock);
   mallopt(M_TRIM_THRESHOLD, 64 << 20);
+}
+
+// Each connection takes a file descriptor, and the usual soft limit of 1,024 is there for programs
+// that use select(). The hard limit is the operator's.
+void RaiseFileLimit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 std::string_view SignalName(int signal) { return signal == SIGINT ? "SIGINT" : "SIGTERM"; }
@@ -407,6 +417,7 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Create(const ProcessOptions& o
   static std::once_flag once;
   std::call_once(once, [] {
     SetUpMemory();
+    RaiseFileLimit();
 #ifdef NDEBUG
     // Debian's Abseil looks for cycles at every lock, which tests keep.
     absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);

@@ -35,7 +35,8 @@ namespace qasino::server {
 class Process {
  public:
   // Configures the log, blocks SIGTERM and SIGINT in all later threads, ignores
-  // SIGPIPE, and opens the metrics port, of which it prints, on standard output,
+  // SIGPIPE, raises the limit of open files to what is allowed, and opens the metrics port, of
+  // which it prints, on standard output,
   //   listening: metrics http 127.0.0.1:15611
   static absl::StatusOr<std::unique_ptr<Process>> Create(const ProcessOptions& options);
 
