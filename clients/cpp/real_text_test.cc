@@ -61,6 +61,11 @@ TEST(RealTextTest, IsSqlitesForAnyValue) {
     const double value = std::bit_cast<double>(random());
     ASSERT_EQ(RealText(value), BySqlite(value)) << i;
   }
+  for (int i = 0; i < 1'000'000; ++i) {
+    // Of all digits, from 1e-15 to 1e45.
+    const double value = static_cast<double>(random()) * std::pow(10, i % 60 - 34);
+    ASSERT_EQ(RealText(value), BySqlite(value)) << i;
+  }
   for (int i = 0; i < 300'000; ++i) {
     // Decimal numbers of 1 to 17 digits, as people and counters have them.
     const auto digits =

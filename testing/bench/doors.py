@@ -102,7 +102,7 @@ class Doors:
         """Publishes that ingest has stored so far."""
         _, body = _get(system.addresses["metrics"], "/metrics")
         return round(sum(float(value) for value in re.findall(
-            r'^qasino_ingest_publishes_total\{[^}]*code="OK"[^}]*\} (\S+)$', body.decode(), re.M)))
+            r'^qasino_ingest_publishes_total\{result="stored"\} (\S+)$', body.decode(), re.M)))
 
     def start(self, system, mode, generation):
         """The address of HTTP."""
