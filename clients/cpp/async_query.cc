@@ -1,5 +1,6 @@
 #include "clients/cpp/async_query.h"
 
+#include <google/protobuf/arena.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/client_callback.h>
@@ -110,6 +111,27 @@ class AsyncQuery::State final : public grpc::ClientReadReactor<v1::QueryResponse
   void OnDone(const grpc::Status& status) override ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  // A message and the memory of its cells, which are many and go together.
+  class Part {
+   public:
+    // An empty one, in the place of the one before.
+    v1::QueryResponse* Renew() {
+      arena_.Reset();
+      return message_ = google::protobuf::Arena::CreateMessage<v1::QueryResponse>(&arena_);
+    }
+    v1::QueryResponse* message() const { return message_; }
+
+   private:
+    static google::protobuf::ArenaOptions Options() {
+      google::protobuf::ArenaOptions options;
+      options.max_block_size = 64 << 10;
+      return options;
+    }
+
+    google::protobuf::Arena arena_{Options()};
+    v1::QueryResponse* message_ = nullptr;
+  };
+
   // Calls back while somebody wants to know and there is something to tell.
   void Deliver() ABSL_LOCKS_EXCLUDED(mu_);
   // Ends what began with ++users_. After the last one the client is told that the call is
@@ -120,7 +142,7 @@ class AsyncQuery::State final : public grpc::ClientReadReactor<v1::QueryResponse
   std::shared_ptr<State> self_;
   // Used by what reads, one at a time.
   AnswerChecker checker_;
-  v1::QueryResponse parts_[2];
+  Part parts_[2];
 
   mutable absl::Mutex mu_;
   // Null when the call is over.
@@ -159,7 +181,7 @@ void AsyncQuery::State::Start(const v1::QueryRequest& request, absl::Time deadli
   client->stub().async()->Query(context, &request, this);
   client->Add(self_);
   AddHold();
-  StartRead(&parts_[0]);
+  StartRead(parts_[0].Renew());
   StartCall();
   client = nullptr;
   EndUse();
@@ -187,12 +209,12 @@ void AsyncQuery::State::Deliver() {
     v1::QueryResponse* part = nullptr;
     v1::QueryResponse* read = nullptr;
     if (ready_ && (whole_ || !stopped_)) {
-      part = &parts_[next_];
+      part = parts_[next_].message();
       ready_ = false;
       if (!whole_) {
         next_ = 1 - next_;
         reading_ = true;
-        read = &parts_[next_];
+        read = parts_[next_].Renew();
       }
     } else if (!ended_ && !whole_) {
       break;
@@ -246,7 +268,7 @@ void AsyncQuery::State::OnReadDone(bool ok) {
   const v1::QueryResponse* part;
   {
     absl::MutexLock lock(&mu_);
-    part = &parts_[next_];
+    part = parts_[next_].message();
   }
   const absl::Status fault = ok ? checker_.Check(*part) : absl::OkStatus();
   grpc::ClientContext* cancel = nullptr;

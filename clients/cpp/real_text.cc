@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -61,6 +62,16 @@ constexpr std::array<long double, kMostExactPower + 1> kPowers = [] {
   return powers;
 }();
 
+// 00 to 99.
+constexpr std::array<char, 200> kPairs = [] {
+  std::array<char, 200> pairs{};
+  for (int i = 0; i < 100; ++i) {
+    pairs[2 * i] = static_cast<char>('0' + i / 10);
+    pairs[2 * i + 1] = static_cast<char>('0' + i % 10);
+  }
+  return pairs;
+}();
+
 // The 15 digits of a positive value by one operation in 64 bits of mantissa, so that it is off
 // by less than 0.0001 of the last digit. SQLite, which takes some ten such operations, is off
 // by less than 0.001: both round alike, but near the middle between two digits. Null there,
@@ -68,8 +79,10 @@ constexpr std::array<long double, kMostExactPower + 1> kPowers = [] {
 char* PutBy64Bits(double value, bool negative, char* to) {
   if constexpr (std::numeric_limits<long double>::digits < 64) return nullptr;
   if (!(value > 1e-12 && value < 1e40)) return nullptr;
-  constexpr double kLog2Of10 = 3.3219280948873626;
-  int exponent = static_cast<int>(std::floor(std::ilogb(value) / kLog2Of10));
+  // Of 2^n, the largest power of two that is not above the value: at most one too small.
+  const int two = static_cast<int>(std::bit_cast<uint64_t>(value) >> 52) - 1023;
+  constexpr int kLog10Of2 = 315653;  // * 2^20
+  int exponent = (two * kLog10Of2) >> 20;
   const auto scaled = [&]() -> long double {
     const int power = kDigits - 1 - exponent;
     return power >= 0 ? value * kPowers[power] : value / kPowers[-power];
@@ -79,16 +92,22 @@ char* PutBy64Bits(double value, bool negative, char* to) {
     ++exponent;
     digits = scaled();
   }
-  auto whole = static_cast<uint64_t>(digits);
+  auto whole = static_cast<int64_t>(digits);
   const auto rest = static_cast<double>(digits - static_cast<long double>(whole));
   if (rest > 0.49 && rest < 0.51) return nullptr;
   if (rest > 0.5) ++whole;
-  if (whole >= static_cast<uint64_t>(kPowers[kDigits])) {
+  if (whole >= static_cast<int64_t>(kPowers[kDigits])) {
     whole /= 10;
     ++exponent;
   }
-  char text[kMostRealText];
-  const char* end = std::to_chars(text, text + sizeof(text), whole).ptr;
+  char text[kDigits];
+  auto left = static_cast<uint64_t>(whole);
+  for (int at = kDigits - 2; at > 0; at -= 2) {
+    std::memcpy(text + at, &kPairs[left % 100 * 2], 2);
+    left /= 100;
+  }
+  text[0] = static_cast<char>('0' + left);
+  const char* end = text + kDigits;
   while (end > text + 1 && end[-1] == '0') --end;
   if (negative) *to++ = '-';
   return PutDigits({text, static_cast<size_t>(end - text)}, exponent, to);
