@@ -114,7 +114,7 @@ Reply TestClient::Read(bool head) {
   } else if (reply.headers.contains("content-length")) {
     const size_t bytes = std::strtoul(reply.headers["content-length"].c_str(), nullptr, 10);
     reply.whole = Take(bytes, &reply.body);
-  } else if (reply.headers["transfer-encoding"] == "chunked") {
+  } else if (reply.headers.contains("transfer-encoding")) {
     while (TakeUntil("\r\n", &line)) {
       const size_t bytes = std::strtoul(line.c_str(), nullptr, 16);
       std::string chunk;
