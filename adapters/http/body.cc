@@ -30,13 +30,19 @@ void BodyReader::Write(std::string_view piece) {
     return;
   }
   if (!gzip_) {
-    if (wanted_) wanted_ = sink_->Write(piece);
+    HandOn(piece);
     return;
   }
   status_ = gzip_->Write(piece, [this](std::string_view unpacked) {
-    if (wanted_) wanted_ = sink_->Write(unpacked);
+    HandOn(unpacked);
     return true;
   });
+}
+
+void BodyReader::HandOn(std::string_view piece) {
+  if (!wanted_) return;
+  handed_on_ += piece.size();
+  wanted_ = sink_->Write(piece);
 }
 
 absl::Status BodyReader::Finish() {

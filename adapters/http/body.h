@@ -48,14 +48,20 @@ class BodyReader {
   // RESOURCE_EXHAUSTED: longer than the limit. INVALID_ARGUMENT: not gzip. Else OK.
   const absl::Status& status() const { return status_; }
 
+  // What the sink was given so far.
+  size_t handed_on() const { return handed_on_; }
+
   // After the last piece: as status(), and INVALID_ARGUMENT when the gzip is not whole.
   absl::Status Finish();
 
  private:
+  void HandOn(std::string_view piece);
+
   BodySink* const sink_;
   const size_t most_;
   std::unique_ptr<GzipReader> gzip_;
   size_t bytes_ = 0;
+  size_t handed_on_ = 0;
   // The sink wants more.
   bool wanted_ = true;
   absl::Status status_;

@@ -27,6 +27,8 @@ int StatusOfBody(const absl::Status& status) {
       return 415;
     case absl::StatusCode::kFailedPrecondition:
       return 417;
+    case absl::StatusCode::kUnavailable:
+      return 503;
     default:
       return 400;
   }

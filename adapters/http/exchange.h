@@ -32,6 +32,7 @@ class Exchange {
   //   INVALID_ARGUMENT     not what HTTP or gzip says
   //   DEADLINE_EXCEEDED    it comes too slowly
   //   UNIMPLEMENTED        another Content-Encoding than gzip
+  //   UNAVAILABLE          with those of others it takes too much memory
   //   FAILED_PRECONDITION  another Expect than 100-continue
   // CANCELLED: the client has gone.
   virtual Task<absl::Status> ReadBody(BodySink& sink) = 0;

@@ -23,6 +23,9 @@ void AddFlags(server::CommandLine& line, HttpOptions& options) {
                "asks for a user over HTTP without TLS, too");
   line.AddBytes("--max-body-size", &options.max_body_bytes, 1 << 10, 1 << 30,
                 "the longest body of an HTTP request, as it arrives and unpacked");
+  line.AddBytes("--max-bodies-size", &options.max_bodies_bytes, 1 << 10, int64_t{1} << 40,
+                "what the bodies of HTTP requests that arrive at the same time may take together; "
+                "more are answered 503");
   line.AddInteger("--max-http-connections", &options.max_connections, 1, 1'000'000,
                   "HTTP connections at a time; more are answered 503");
   line.AddInteger("--http-threads", &options.threads, 0, 64,

@@ -42,10 +42,13 @@ absl::Status Validate(const HttpOptions& options) {
   if (options.max_body_bytes < 1 << 10 || options.max_body_bytes > 1 << 30) {
     return fault("the longest body must be from 1 KiB to 1 GiB");
   }
+  if (options.max_bodies_bytes < options.max_body_bytes) {
+    return fault("all bodies together must have room for the longest one");
+  }
   if (options.max_connections < 1) return fault("there must be room for a connection");
   if (options.threads < 0 || options.threads > 64) return fault("threads must be from 0 to 64");
-  for (const absl::Duration timeout :
-       {options.idle_timeout, options.receive_timeout, options.write_timeout}) {
+  for (const absl::Duration timeout : {options.idle_timeout, options.receive_timeout,
+                                       options.write_timeout, options.half_closed_timeout}) {
     if (timeout <= absl::ZeroDuration() || timeout > absl::Hours(24)) {
       return fault("time limits must be more than 0 and at most a day");
     }
@@ -68,6 +71,7 @@ struct HttpPart::State {
   Metrics metrics;
   Service service;
   ConnectionCount connections;
+  std::unique_ptr<TlsFiles> tls;
   std::vector<std::unique_ptr<Worker>> workers;
   // Below the workers: they are in their contexts.
   std::unique_ptr<Listener> http;
@@ -88,19 +92,20 @@ absl::StatusOr<std::unique_ptr<HttpPart>> HttpPart::Create(const HttpOptions& op
   service.idle_timeout = absl::ToChronoNanoseconds(options.idle_timeout);
   service.receive_timeout = absl::ToChronoNanoseconds(options.receive_timeout);
   service.write_timeout = absl::ToChronoNanoseconds(options.write_timeout);
+  service.half_closed_timeout = absl::ToChronoNanoseconds(options.half_closed_timeout);
+  service.max_bodies_bytes = options.max_bodies_bytes;
   service.metrics = &state->metrics;
   if (!options.htpasswd_file.empty()) {
     auto users = PasswordFile::Create({.path = options.htpasswd_file});
     if (!users.ok()) return users.status();
     service.users = *std::move(users);
   }
-  std::shared_ptr<boost::asio::ssl::context> tls;
   if (options.https_port >= 0 && !options.tls_cert.empty()) {
-    auto context = MakeTlsContext(options.tls_cert, options.tls_key);
-    if (!context.ok()) return context.status();
-    tls = *std::move(context);
+    auto tls = TlsFiles::Create(options.tls_cert, options.tls_key);
+    if (!tls.ok()) return tls.status();
+    state->tls = *std::move(tls);
   }
-  if (service.users != nullptr && tls == nullptr && !options.require_auth) {
+  if (service.users != nullptr && state->tls == nullptr && !options.require_auth) {
     log::Warn("http", "the htpasswd file is not asked: there is no HTTPS, and HTTP needs no user");
   }
   auto upstream = adapters::Upstream::Create(options.upstream);
@@ -114,10 +119,9 @@ absl::StatusOr<std::unique_ptr<HttpPart>> HttpPart::Create(const HttpOptions& op
   // From here on the part's end closes what is open.
   std::unique_ptr<HttpPart> part(new HttpPart(std::move(state)));
   State& made = *part->state_;
-  const auto open = [&](std::string_view name, int port,
-                        std::shared_ptr<boost::asio::ssl::context> context,
+  const auto open = [&](std::string_view name, int port, TlsFiles* tls,
                         std::unique_ptr<Listener>* listener) {
-    auto opened = Listener::Create({.address = options.listen, .port = port, .tls = context},
+    auto opened = Listener::Create({.address = options.listen, .port = port, .tls = tls},
                                    made.service, made.connections, made.workers);
     if (!opened.ok()) return opened.status();
     *listener = *std::move(opened);
@@ -132,8 +136,9 @@ absl::StatusOr<std::unique_ptr<HttpPart>> HttpPart::Create(const HttpOptions& op
       return status;
     }
   }
-  if (tls != nullptr) {
-    if (absl::Status status = open("https", options.https_port, tls, &made.https); !status.ok()) {
+  if (made.tls != nullptr) {
+    if (absl::Status status = open("https", options.https_port, made.tls.get(), &made.https);
+        !status.ok()) {
       return status;
     }
   }

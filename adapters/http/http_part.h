@@ -27,7 +27,7 @@ struct HttpOptions {
   int port = 15597;
   // Opened only where there is a certificate.
   int https_port = 15443;
-  // PEM files, both or none; read once.
+  // PEM files, both or none; heeded as they change.
   std::string tls_cert, tls_key;
   // Who may come: Apache's htpasswd, heeded as it changes. Over HTTPS it is asked for always,
   // over HTTP with require_auth, which needs it. Empty: everybody.
@@ -37,6 +37,9 @@ struct HttpOptions {
   std::string identity = "localhost";
   // The longest body of a request, packed and unpacked. 1 KiB to 1 GiB.
   int64_t max_body_bytes = 32 << 20;
+  // What the bodies that are read at the same time may take together; one that passes it is
+  // told 503. At least max_body_bytes.
+  int64_t max_bodies_bytes = 512 << 20;
   // Over both doors; more are told 503 and closed. At least 1.
   int64_t max_connections = 20'000;
   // How long a connection may be idle; how long a request's head may take, and its body, with
@@ -45,6 +48,9 @@ struct HttpOptions {
   absl::Duration idle_timeout = absl::Seconds(75);
   absl::Duration receive_timeout = absl::Seconds(30);
   absl::Duration write_timeout = absl::Seconds(60);
+  // How long a query may run on whose client has ended what it sends: it may be waiting for
+  // the answer, or be gone.
+  absl::Duration half_closed_timeout = absl::Seconds(5);
   // 0: as many as the machine has cores, at most 4. At most 64.
   int64_t threads = 0;
   adapters::UpstreamOptions upstream;

@@ -6,6 +6,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <atomic>
+#include <cstdio>
 #include <fstream>
 #include <functional>
 #include <memory>
@@ -449,6 +450,26 @@ TEST_F(HttpPartTest, BodiesHaveALimit) {
   }
 }
 
+TEST_F(HttpPartTest, BodiesTogetherHaveALimit) {
+  options_.max_body_bytes = 1 << 20;
+  options_.max_bodies_bytes = 1 << 20;
+  Start();
+  const std::string head =
+      "POST /request?op=add_csv_table_data HTTP/1.1\r\nContent-Length: 900000\r\n\r\n";
+  TestClient first(port_);
+  first.Send(head + std::string(800'000, 'x'));
+  WaitForMetric("qasino_http_received_bytes_total " + std::to_string(head.size() + 800'000));
+  TestClient second(port_);
+  second.Send(head + std::string(800'000, 'x'));
+  EXPECT_EQ(second.Read().status, 503);
+  // Room is given back.
+  first.Send(std::string(100'000, 'x'));
+  EXPECT_EQ(first.Read().status, 200);
+  TestClient third(port_);
+  third.Send(head + std::string(900'000, 'x'));
+  EXPECT_EQ(third.Read().status, 200);
+}
+
 TEST_F(HttpPartTest, ABodyIsAskedForBeforeItIsSent) {
   options_.max_body_bytes = 1 << 20;
   Start();
@@ -650,6 +671,22 @@ TEST_F(HttpPartTest, AClientThatGoesStopsItsQuery) {
   WaitForMetric("qasino_http_connections 0");
 }
 
+TEST_F(HttpPartTest, AClientThatHasEndedSendingIsNotWaitedForLong) {
+  options_.half_closed_timeout = absl::Milliseconds(50);
+  absl::Notification stopped;
+  query_ = [&](grpc::ServerContext* context, const v1::QueryRequest*, auto*) {
+    while (!context->IsCancelled()) absl::SleepFor(absl::Milliseconds(1));
+    stopped.Notify();
+    return grpc::Status::CANCELLED;
+  };
+  Start();
+  TestClient client(port_);
+  client.Send(Get("op=query&sql=select+1"));
+  client.EndSending();
+  stopped.WaitForNotification();
+  EXPECT_EQ(client.Read().status, 503);
+}
+
 TEST_F(HttpPartTest, AClientThatDoesNotReadStopsItsQuery) {
   options_.write_timeout = absl::Milliseconds(200);
   absl::Notification stopped;
@@ -764,6 +801,26 @@ TEST_F(HttpPartTest, LongTlsResults) {
   EXPECT_THAT(reply.body, EndsWith("\"max_widths\":{\"0\":8}}"));
   TestClient old(tls_port_, certificates.authority);
   EXPECT_EQ(old.Ask("GET /request?op=query&sql=select+'1' HTTP/1.0\r\n\r\n").body, reply.body);
+}
+
+TEST_F(HttpPartTest, ACertificateThatChangesIsReadAgain) {
+  const std::string prefix = ::testing::TempDir() + "/changing";
+  const server::TestCertificates old = server::MakeTestCertificates(prefix);
+  const server::TestCertificates renewed = server::MakeTestCertificates(prefix + "2");
+  options_.tls_cert = old.cert;
+  options_.tls_key = old.key;
+  Start();
+  EXPECT_TRUE(TestClient(tls_port_, old.authority).connected());
+  EXPECT_FALSE(TestClient(tls_port_, renewed.authority).connected());
+  std::rename(renewed.cert.c_str(), old.cert.c_str());
+  std::rename(renewed.key.c_str(), old.key.c_str());
+  while (!TestClient(tls_port_, renewed.authority).connected()) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  // A file that is no good changes nothing.
+  std::ofstream(old.cert) << "no certificate";
+  absl::SleepFor(absl::Milliseconds(1100));
+  EXPECT_TRUE(TestClient(tls_port_, renewed.authority).connected());
 }
 
 TEST_F(HttpPartTest, DrainLetsWhatRunsFinish) {

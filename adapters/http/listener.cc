@@ -153,16 +153,19 @@ class Listener::State {
       socket.read_some(asio::buffer(unread), ignored);
       return;
     }
-    asio::post(worker.context(), [this, &worker, socket = std::move(socket)]() mutable {
-      auto ended = [&connections = connections_] { connections.Remove(); };
-      std::unique_ptr<Transport> transport = tls_ == nullptr
-                                                 ? MakePlainTransport(std::move(socket))
-                                                 : MakeTlsTransport(std::move(socket), *tls_);
-      Serve(worker, service_, std::move(transport), tls_ != nullptr, std::move(ended));
-    });
+    std::shared_ptr<TlsFiles::Context> context;
+    if (tls_ != nullptr) context = tls_->Current();
+    asio::post(worker.context(),
+               [this, &worker, context = std::move(context), socket = std::move(socket)]() mutable {
+                 auto ended = [&connections = connections_] { connections.Remove(); };
+                 std::unique_ptr<Transport> transport =
+                     tls_ == nullptr ? MakePlainTransport(std::move(socket))
+                                     : MakeTlsTransport(std::move(socket), std::move(context));
+                 Serve(worker, service_, std::move(transport), tls_ != nullptr, std::move(ended));
+               });
   }
 
-  const std::shared_ptr<asio::ssl::context> tls_;
+  TlsFiles* const tls_;
   const Service& service_;
   ConnectionCount& connections_;
   const std::vector<std::unique_ptr<Worker>>& workers_;

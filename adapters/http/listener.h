@@ -1,7 +1,6 @@
 #ifndef QASINO_ADAPTERS_HTTP_LISTENER_H_
 #define QASINO_ADAPTERS_HTTP_LISTENER_H_
 
-#include <boost/asio/ssl/context.hpp>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -12,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "adapters/http/service.h"
+#include "adapters/http/tls.h"
 #include "adapters/http/worker.h"
 
 namespace qasino::http {
@@ -41,8 +41,8 @@ class Listener {
   struct Options {
     std::string address;
     int port = 0;
-    // Null: without TLS.
-    std::shared_ptr<boost::asio::ssl::context> tls;
+    // Null: without TLS. Used in the first worker's thread.
+    TlsFiles* tls = nullptr;
   };
 
   // Opens the door; the first worker's thread looks after it.

@@ -95,7 +95,10 @@ class Session final : public Worker::Client, public Exchange {
     worker_.Add(*this);
   }
 
-  ~Session() { ended_(); }
+  ~Session() {
+    ReleaseBody();
+    ended_();
+  }
 
   Task<void> Run();
 
@@ -128,6 +131,9 @@ class Session final : public Worker::Client, public Exchange {
   // Reads more behind what is unread.
   Task<Filled> Fill();
   Task<absl::Status> ReadRest(BodyReader* reader);
+  // Counts what is kept of the body; false: with all others it is too much.
+  bool HoldBody(size_t bytes);
+  void ReleaseBody();
   // Before the head of an answer: reads what little is left of the body, or sees to it that
   // the connection ends.
   Task<void> Finish();
@@ -170,6 +176,8 @@ class Session final : public Worker::Client, public Exchange {
   bool expects_continue_ = false;
   bool expects_other_ = false;
   uint64_t body_bytes_ = 0;
+  // Of it, what Service::bodies_bytes has.
+  int64_t held_bytes_ = 0;
   std::shared_ptr<client::AsyncQuery> running_;
 
   // What was sent shall arrive, though the client is still sending.
@@ -354,6 +362,9 @@ Task<absl::Status> Session::ReadRest(BodyReader* reader) {
             fmt::format("the request's body is not HTTP: {}", error.message()));
       }
       if (!reader->status().ok()) co_return reader->status();
+      if (!HoldBody(reader->handed_on())) {
+        co_return absl::UnavailableError("too many bodies of requests arrive at the same time");
+      }
       // Of chunks the frame counts as well.
       if (body_bytes_ > 2 * service_.max_body_bytes + kPassedOverBytes) {
         co_return absl::ResourceExhaustedError(
@@ -375,6 +386,19 @@ Task<absl::Status> Session::ReadRest(BodyReader* reader) {
     }
   }
   co_return absl::OkStatus();
+}
+
+bool Session::HoldBody(size_t bytes) {
+  const int64_t more = static_cast<int64_t>(bytes) - held_bytes_;
+  held_bytes_ += more;
+  return service_.bodies_bytes.fetch_add(more, std::memory_order_relaxed) + more <=
+         service_.max_bodies_bytes;
+}
+
+void Session::ReleaseBody() {
+  if (held_bytes_ == 0) return;
+  service_.bodies_bytes.fetch_sub(held_bytes_, std::memory_order_relaxed);
+  held_bytes_ = 0;
 }
 
 Task<void> Session::Finish() {
@@ -504,7 +528,7 @@ void Session::Look(Clock::time_point now) {
     if ((events & (POLLERR | POLLHUP)) != 0) {
       running_->Cancel();
     } else if ((events & POLLRDHUP) != 0 && deadline_ == Clock::time_point::max()) {
-      deadline_ = now + kHalfClosedGrace;
+      deadline_ = now + service_.half_closed_timeout;
     }
   }
   if (now < deadline_) return;

@@ -18,13 +18,9 @@ namespace qasino::http {
 // connection holds no buffers. A request must arrive within Service::receive_timeout and a
 // second for each 64 KiB of its body (else 408), an answer is given up when nothing of it is
 // taken for Service::write_timeout. When the client has gone the query that runs is stopped;
-// one that has only ended what it sends is answered within kHalfClosedGrace.
+// one that has only ended what it sends has Service::half_closed_timeout for it.
 void Serve(Worker& worker, const Service& service, std::unique_ptr<Transport> transport, bool tls,
            absl::AnyInvocable<void()> ended);
-
-// How long a query may run on whose client has ended what it sends: it may be waiting for the
-// answer, or be gone.
-inline constexpr std::chrono::seconds kHalfClosedGrace{5};
 
 }  // namespace qasino::http
 

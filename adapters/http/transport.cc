@@ -55,7 +55,8 @@ class PlainTransport final : public Transport {
 
 class TlsTransport final : public Transport {
  public:
-  TlsTransport(Socket socket, asio::ssl::context& context) : stream_(std::move(socket), context) {}
+  TlsTransport(Socket socket, std::shared_ptr<asio::ssl::context> context)
+      : context_(std::move(context)), stream_(std::move(socket), *context_) {}
 
   Task<error_code> Handshake() override {
     error_code error;
@@ -99,6 +100,7 @@ class TlsTransport final : public Transport {
     co_return Result(error_code(), 1);
   }
 
+  const std::shared_ptr<asio::ssl::context> context_;
   asio::ssl::stream<Socket> stream_;
   char byte_ = 0;
   size_t held_ = 0;
@@ -125,8 +127,9 @@ std::unique_ptr<Transport> MakePlainTransport(Socket socket) {
   return std::make_unique<PlainTransport>(std::move(socket));
 }
 
-std::unique_ptr<Transport> MakeTlsTransport(Socket socket, asio::ssl::context& context) {
-  return std::make_unique<TlsTransport>(std::move(socket), context);
+std::unique_ptr<Transport> MakeTlsTransport(Socket socket,
+                                            std::shared_ptr<asio::ssl::context> context) {
+  return std::make_unique<TlsTransport>(std::move(socket), std::move(context));
 }
 
 }  // namespace qasino::http

@@ -52,8 +52,8 @@ class Transport {
 };
 
 std::unique_ptr<Transport> MakePlainTransport(Socket socket);
-// `context` outlives it.
-std::unique_ptr<Transport> MakeTlsTransport(Socket socket, boost::asio::ssl::context& context);
+std::unique_ptr<Transport> MakeTlsTransport(Socket socket,
+                                            std::shared_ptr<boost::asio::ssl::context> context);
 
 }  // namespace qasino::http
 
