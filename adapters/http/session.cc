@@ -13,6 +13,7 @@
 #include <boost/beast/http/rfc7230.hpp>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -50,7 +51,10 @@ std::string_view View(beast::string_view text) { return {text.data(), text.size(
 
 // A body that goes to a BodyReader as it is parsed.
 struct StreamedBody {
-  using value_type = BodyReader*;
+  struct value_type {
+    // Null: it is passed over.
+    BodyReader* reader = nullptr;
+  };
 
   class reader {
    public:
@@ -64,8 +68,8 @@ struct StreamedBody {
       error = {};
       size_t bytes = 0;
       for (const asio::const_buffer buffer : beast::buffers_range_ref(buffers)) {
-        if (body_ != nullptr) {
-          body_->Write({static_cast<const char*>(buffer.data()), buffer.size()});
+        if (body_.reader != nullptr) {
+          body_.reader->Write({static_cast<const char*>(buffer.data()), buffer.size()});
         }
         bytes += buffer.size();
       }
@@ -80,6 +84,12 @@ struct StreamedBody {
 };
 
 using Parser = beast::http::request_parser<StreamedBody>;
+
+// How much of the body is still to come; of chunks nobody knows.
+uint64_t BytesLeft(const Parser& parser) {
+  return parser.chunked() ? std::numeric_limits<uint64_t>::max()
+                          : parser.content_length_remaining().value_or(0);
+}
 
 enum class Filled { kYes, kEnded, kTooSlow, kNoRoom };
 
@@ -130,8 +140,9 @@ class Session final : public Worker::Client, public Exchange {
   void TakeHead();
   // Reads more behind what is unread.
   Task<Filled> Fill();
-  Task<absl::Status> ReadRest(BodyReader* reader);
-  // Counts what is kept of the body; false: with all others it is too much.
+  Task<absl::Status> ReadRest(BodyReader& reader);
+  // Counts what is kept of the body until the answer is there; false: with all others it is
+  // too much.
   bool HoldBody(size_t bytes);
   void ReleaseBody();
   // Before the head of an answer: reads what little is left of the body, or sees to it that
@@ -336,14 +347,14 @@ Task<absl::Status> Session::ReadBody(BodySink& sink) {
                     service_.max_body_bytes));
   }
   BodyReader reader(&sink, gzip, service_.max_body_bytes);
-  parser_->get().body() = &reader;
-  const absl::Status status = co_await ReadRest(&reader);
-  parser_->get().body() = nullptr;
+  parser_->get().body().reader = &reader;
+  const absl::Status status = co_await ReadRest(reader);
+  parser_->get().body().reader = nullptr;
   if (!status.ok()) co_return status;
   co_return reader.Finish();
 }
 
-Task<absl::Status> Session::ReadRest(BodyReader* reader) {
+Task<absl::Status> Session::ReadRest(BodyReader& reader) {
   if (!parser_->is_done() && expects_continue_ && begin_ == end_) {
     constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
     if (!co_await Write(kContinue, {})) co_return absl::CancelledError();
@@ -361,8 +372,8 @@ Task<absl::Status> Session::ReadRest(BodyReader* reader) {
         co_return absl::InvalidArgumentError(
             fmt::format("the request's body is not HTTP: {}", error.message()));
       }
-      if (!reader->status().ok()) co_return reader->status();
-      if (!HoldBody(reader->handed_on())) {
+      if (!reader.status().ok()) co_return reader.status();
+      if (!HoldBody(reader.handed_on())) {
         co_return absl::UnavailableError("too many bodies of requests arrive at the same time");
       }
       // Of chunks the frame counts as well.
@@ -403,11 +414,13 @@ void Session::ReleaseBody() {
 
 Task<void> Session::Finish() {
   if (!parser_ || !parser_->is_header_done() || parser_->is_done()) co_return;
-  const auto left = parser_->content_length_remaining();
-  if (!expects_continue_ && !linger_ && !too_slow_ && keep_ && left && *left <= kPassedOverBytes) {
+  if (!expects_continue_ && !linger_ && !too_slow_ && keep_ &&
+      BytesLeft(*parser_) <= kPassedOverBytes) {
     DiscardSink sink;
     BodyReader reader(&sink, false, kPassedOverBytes);
-    const absl::Status status = co_await ReadRest(&reader);
+    parser_->get().body().reader = &reader;
+    const absl::Status status = co_await ReadRest(reader);
+    parser_->get().body().reader = nullptr;
     if (status.ok()) co_return;
   }
   keep_ = false;
@@ -415,6 +428,7 @@ Task<void> Session::Finish() {
 }
 
 Task<bool> Session::Send(const Response& response) {
+  ReleaseBody();
   co_await Finish();
   if (worker_.draining()) keep_ = false;
   std::string& head = buffers_->head;
@@ -429,6 +443,7 @@ Task<bool> Session::Send(const Response& response) {
 }
 
 Task<bool> Session::Begin(const Response& response) {
+  ReleaseBody();
   co_await Finish();
   if (worker_.draining() || !request_.http11) keep_ = false;
   std::string& head = buffers_->head;
