@@ -13,7 +13,6 @@
 #include <boost/beast/http/rfc7230.hpp>
 #include <cstring>
 #include <exception>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -84,12 +83,6 @@ struct StreamedBody {
 };
 
 using Parser = beast::http::request_parser<StreamedBody>;
-
-// How much of the body is still to come; of chunks nobody knows.
-uint64_t BytesLeft(const Parser& parser) {
-  return parser.chunked() ? std::numeric_limits<uint64_t>::max()
-                          : parser.content_length_remaining().value_or(0);
-}
 
 enum class Filled { kYes, kEnded, kTooSlow, kNoRoom };
 
@@ -186,6 +179,8 @@ class Session final : public Worker::Client, public Exchange {
   bool answered_ = false;
   bool expects_continue_ = false;
   bool expects_other_ = false;
+  // None: it comes in chunks, or there is none.
+  std::optional<uint64_t> body_length_;
   uint64_t body_bytes_ = 0;
   // Of it, what Service::bodies_bytes has.
   int64_t held_bytes_ = 0;
@@ -289,6 +284,8 @@ void Session::TakeHead() {
     expects_other_ = !expects_continue_;
   }
   keep_ = parser_->keep_alive();
+  body_length_ = std::nullopt;
+  if (const auto length = parser_->content_length()) body_length_ = *length;
 }
 
 Task<void> Session::RefuseHead(error_code error) {
@@ -340,10 +337,9 @@ Task<absl::Status> Session::ReadBody(BodySink& sink) {
   if (expects_other_) {
     co_return absl::FailedPreconditionError("Expect: only 100-continue is understood");
   }
-  const auto length = parser_->content_length();
-  if (length && *length > service_.max_body_bytes) {
+  if (body_length_ && *body_length_ > service_.max_body_bytes) {
     co_return absl::ResourceExhaustedError(
-        fmt::format("the body of {} bytes is longer than the limit of {} bytes", *length,
+        fmt::format("the body of {} bytes is longer than the limit of {} bytes", *body_length_,
                     service_.max_body_bytes));
   }
   BodyReader reader(&sink, gzip, service_.max_body_bytes);
@@ -414,8 +410,8 @@ void Session::ReleaseBody() {
 
 Task<void> Session::Finish() {
   if (!parser_ || !parser_->is_header_done() || parser_->is_done()) co_return;
-  if (!expects_continue_ && !linger_ && !too_slow_ && keep_ &&
-      BytesLeft(*parser_) <= kPassedOverBytes) {
+  if (!expects_continue_ && !linger_ && !too_slow_ && keep_ && body_length_ &&
+      *body_length_ - body_bytes_ <= kPassedOverBytes) {
     DiscardSink sink;
     BodyReader reader(&sink, false, kPassedOverBytes);
     parser_->get().body().reader = &reader;
