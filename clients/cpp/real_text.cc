@@ -101,9 +101,14 @@ char* PutBy64Bits(double value, bool negative, char* to) {
     ++exponent;
   }
   char text[kDigits];
-  auto left = static_cast<uint64_t>(whole);
-  for (int at = kDigits - 2; at > 0; at -= 2) {
-    std::memcpy(text + at, &kPairs[left % 100 * 2], 2);
+  // In two halves, which the processor takes at a time.
+  auto left = static_cast<uint32_t>(whole / 100'000'000);
+  auto right = static_cast<uint32_t>(whole % 100'000'000);
+  for (int at = kDigits - 2; at > 6; at -= 2) {
+    std::memcpy(text + at, &kPairs[right % 100 * 2], 2);
+    right /= 100;
+    if (at == 7) break;
+    std::memcpy(text + at - 8, &kPairs[left % 100 * 2], 2);
     left /= 100;
   }
   text[0] = static_cast<char>('0' + left);
