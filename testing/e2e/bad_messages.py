@@ -96,11 +96,13 @@ def wrong_tables():
     """(name, text) of messages of which a key has a value of a wrong type."""
     keys = [key for key in TABLE if key not in ("op", "persist", "update")]
     for key, value in itertools.product(keys, OTHERS):
-        if key == "keycols" or (key == "identity" and value == "text"):
+        # A number is as good an identity as a text.
+        if key == "keycols" or (
+                key == "identity" and (value == "text" or type(value) in (int, float))):
             continue
         yield f"{key}: {value!r:.20}", json.dumps({**TABLE, key: value})
     for key, value in itertools.product(TABLE["table"], OTHERS):
-        if key == "tablename" and value == "text":
+        if (key, value) in (("tablename", "text"), ("rows", [])):
             continue
         yield f"table.{key}: {value!r:.20}", json.dumps(
             {**TABLE, "table": {**TABLE["table"], key: value}})

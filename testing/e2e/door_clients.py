@@ -284,7 +284,9 @@ class LineDoor:
                 return "\n".join(lines) + "\n"
 
     def ask(self, sql):
-        self.send(sql.rstrip().removesuffix(";").encode() + b"\n;\r\n")
+        # A comment at the end would hide a `;` on its line.
+        end = "\n;" if "--" in sql else ";"
+        self.send((sql.rstrip().removesuffix(";") + end + "\r\n").encode())
         text = self.answer()
         if re.match(r"SQL error: |ERROR: ", text):
             raise Refused(re.sub(r"\ASQL error: ", "", text.removesuffix("\n")))
