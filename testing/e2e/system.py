@@ -690,6 +690,9 @@ def start_standalone(directory, query_flags=None, ingest_flags=None, environment
         program = system.add("qasino", STANDALONE, {
             "--ingest-port": 0, "--store-port": 0, "--query-port": 0, "--metrics-port": 0,
             "--generation-duration": "1s", "--identity": "qasino",
+            # Those that a test wants it says; see doors.py.
+            "--http-port": "off", "--https-port": "off", "--zmq-port": "off",
+            "--pubsub-port": "off", "--line-port": "off",
             "--data-dir": os.path.join(directory, "data"),
             **(query_flags or {}), **(ingest_flags or {}), **(store_flags or {})}, environment,
             relays=["ingest", "store", "query"] if relayed else [])
