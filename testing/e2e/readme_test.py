@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from testing.e2e import system, tables
+from testing.e2e import doors, system, tables
 
 MARK = re.compile(r"^<!-- test: (run|run until it succeeds|file (\S+)) -->\n```\w+\n(.*?)^```$",
                   re.MULTILINE | re.DOTALL)
@@ -23,9 +23,19 @@ def blocks():
 def qasino_fixture(tmp_path_factory):
     """Generations are long enough for all that the demo publishes to fall into one."""
     directory = str(tmp_path_factory.mktemp("qasino"))
-    with system.kept(system.start_standalone(
-            directory, ingest_flags={"--generation-duration": "5s"})) as started:
+    with system.kept(doors.start("standalone", directory, doors.ALL,
+                                 ingest_flags={"--generation-duration": "5s"})) as started:
         yield started
+
+
+def with_ports_of(qasino, text):
+    """README's commands, with the ports of this test's server."""
+    for usual, port in (("15601", qasino.ingests[0].port("ingest")),
+                        ("15602", qasino.query.port("query")),
+                        ("15597", qasino.door("http")), ("15598", qasino.door("zmq")),
+                        ("15000", qasino.door("line"))):
+        text = text.replace(usual, str(port))
+    return text
 
 
 @pytest.fixture(name="clone")
@@ -55,16 +65,16 @@ def run(text, folder):
 
 def test_the_commands_of_the_readme_work(clone, qasino):
     steps = blocks()
-    assert len(steps) >= 7
+    assert len(steps) >= 12
     rooms = tables.table("rooms", {"room": (tables.TEXT, ["hall"]), "celsius": (tables.REAL, [20.0])})
     # Its publishers come again in every generation; the commands are typed once.
     with qasino.client.keeps_publishing([(0, "house3", rooms)]):
         for what, name, text in steps:
             if name:
-                text = text.replace("15601", str(qasino.ingests[0].port("ingest")))
-                text = text.replace("15602", str(qasino.query.port("query")))
+                text = with_ports_of(qasino, text)
                 (clone / name).write_text(text, encoding="utf-8")
                 continue
+            text = with_ports_of(qasino, text)
             if what == "run until it succeeds":
                 system.wait_for(lambda: run(text, clone).returncode == 0,  # pylint: disable=cell-var-from-loop
                                 f"success of {text!r}")
@@ -96,7 +106,8 @@ def test_the_demo_says_so_when_the_clients_are_not_built(tmp_path):
     assert "deploy/local/up" in ended.err
 
 
-@pytest.mark.parametrize("program", [system.INGEST, system.STORE, system.QUERY, system.STANDALONE])
+@pytest.mark.parametrize("program", [system.INGEST, system.STORE, system.QUERY, system.STANDALONE,
+                                     doors.HTTP, doors.ZMQ, doors.LINE])
 def test_the_readme_names_every_flag_of_the_servers(program):
     with open("README.md", encoding="utf-8") as file:
         readme = file.read()
