@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "adapters/legacy/json_text.h"
 #include "clients/cpp/absl_text.h"
+#include "clients/cpp/display_text.h"
 
 namespace qasino::legacy {
 namespace {
@@ -143,7 +144,7 @@ Told TellQueryError(const absl::Status& status, std::string_view sql) {
       told.http_status = HttpStatus(status);
       told.json_message = message;
   }
-  told.text_message = Prefixed("SQL error: ", plain);
+  told.text_message = Prefixed("SQL error: ", client::Displayed(plain).text);
   return told;
 }
 

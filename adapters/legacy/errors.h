@@ -35,7 +35,7 @@ struct Told {
   // statement: drop table t;", with the first 4 KiB of a long statement. Of a status other
   // than 200 the services' own words.
   std::string json_message;
-  // "SQL error: no such table: t". "SQL error: " stands before all that is said of a query.
+  // One line: "SQL error: no such table: t"; what it repeats has its newlines as \n.
   std::string text_message;
 };
 

@@ -38,6 +38,8 @@ TEST(ErrorsTest, ErrorsOfSqlAreTold) {
   EXPECT_EQ(told.http_status, 200);
   EXPECT_EQ(told.json_message, "SQLError: no such table: t");
   EXPECT_EQ(told.text_message, "SQL error: no such table: t");
+  EXPECT_EQ(TellQueryError(absl::PermissionDeniedError("no"), "drop\ntable t;").text_message,
+            "SQL error: ERROR: Unrecognized statement: drop\\ntable t;");
 }
 
 TEST(ErrorsTest, OnlyStatementsThatReadAreRecognized) {

@@ -30,12 +30,15 @@ def test_measures_every_figure(tmp_path, capsys):
         "publish_stream_rows", "publish_stream_small", "publish_unary_small", "select_1",
         "select_n", "shard",
         "large_result", "large_result_by_row", "large_result_kept", "aggregate", "freshness_processes",
-        "freshness_standalone", "memory_processes", "memory_standalone", "tables", "identities"}
+        "freshness_standalone", "memory_processes", "memory_standalone", "tables", "identities",
+        *(f"http_{figure}_{mode}" for figure in ("publish_small", "publish_rows", "select_1", "result")
+          for mode in ("standalone", "processes")),
+        "idle_http", "idle_line", "idle_zmq"}
     for name, figure in figures.items():
         for value in figure.get("ratio", figure.get("seen_ms", [])):
             assert value > 0, name
     table = [line for line in printed.out.splitlines() if line.startswith("|")]
-    assert len(table) == 2 + 12 + 8 + len(counted)
+    assert len(table) == 2 + 12 + 8 + 11 + len(counted)
 
 
 @pytest.mark.skipif(not _runs_under_valgrind(), reason="built with AddressSanitizer")

@@ -35,6 +35,10 @@ SQL_CLIENT = "clients/sql/qasinosql"
 PUBLISH_CLIENT = "clients/publish/qasino-publish"
 
 
+# The standalone program without the legacy doors, which have ports of their own.
+NO_DOORS = {"--http-port": "off", "--https-port": "off", "--zmq-port": "off",
+            "--pubsub-port": "off", "--line-port": "off"}
+
 running = []  # the systems that tests have started: see kept()
 
 
@@ -691,8 +695,7 @@ def start_standalone(directory, query_flags=None, ingest_flags=None, environment
             "--ingest-port": 0, "--store-port": 0, "--query-port": 0, "--metrics-port": 0,
             "--generation-duration": "1s", "--identity": "qasino",
             # Those that a test wants it says; see doors.py.
-            "--http-port": "off", "--https-port": "off", "--zmq-port": "off",
-            "--pubsub-port": "off", "--line-port": "off",
+            **NO_DOORS,
             "--data-dir": os.path.join(directory, "data"),
             **(query_flags or {}), **(ingest_flags or {}), **(store_flags or {})}, environment,
             relays=["ingest", "store", "query"] if relayed else [])

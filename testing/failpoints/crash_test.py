@@ -99,7 +99,7 @@ class Crash:
         started = self.started
         if self.mode == "standalone":
             program = self._program("qasino", STANDALONE, {
-                "--metrics-port": 0, "--generation-duration": "1s",
+                **system.NO_DOORS, "--metrics-port": 0, "--generation-duration": "1s",
                 "--data-dir": self.data_dir, **self.store_flags},
                 ["ingest", "store", "query"], dies=True)
             started.ingests, started.store, started.query = [program], program, program
