@@ -23,7 +23,8 @@ namespace qasino::legacy {
 //   kCsv     RFC 4180 with a header, lines end in CRLF; NULL is nothing, empty text is "";
 //            blobs in hexadecimal; a text that begins with `#` has quotes
 //   kNdjson  an object a row, typed: numbers are numbers and NULL is null; blobs are
-//            strings in hexadecimal; of columns of one name the later have :1, :2 behind
+//            strings in hexadecimal; of columns of one name the later have :1, :2 behind.
+//            A name of more than 256 bytes is cut, with … behind: each row repeats it
 //   kTableList  the values of get_table_list, from kTableListSql:
 //            {"<table>":{"updates":n,"nr_rows":n,"last_update_epoch":real},…}
 //
@@ -45,7 +46,8 @@ std::string_view ContentType(Format format);
 //
 // Memory: kText needs the widths of all cells before the first line, and holds the rows
 // until they are known; from kTextBytes on the widths are those of the rows so far, and
-// later cells that are wider stick out. The others hold nothing.
+// later cells that are wider stick out. So do those of a column that is so wide that blanks
+// would make many times the text of the rows, beyond 16 MiB. The others hold nothing.
 //
 // Not thread-safe.
 class ResultWriter {

@@ -306,6 +306,36 @@ TEST(ResultWriterTest, ALongTextStreams) {
   EXPECT_EQ(out, "5 rows returned\n");
 }
 
+TEST(ResultWriterTest, BlanksDoNotFillTheMemory) {
+  constexpr size_t kMost = 64 << 20;
+  const std::vector<Row> short_ones(100'000, Row{"x", 1});
+  for (const size_t long_bytes : {size_t{1} << 20, ResultWriter::kTextBytes}) {
+    const std::unique_ptr<ResultWriter> writer = MakeResultWriter(Format::kText, "", "select 1;");
+    const std::string cell(long_bytes, 'y');
+    std::string out;
+    writer->Part(Header({"a", "b"}), &out);
+    writer->Part(Batch({{cell, 1}}), &out);
+    writer->Part(Batch(short_ones), &out);
+    writer->Part(Batch(short_ones), &out);
+    writer->Part(Summary(200'001), &out);
+    EXPECT_LT(out.size(), kMost);
+    EXPECT_NE(out.find("\n" + cell + "  1\n"), std::string::npos) << "nothing is cut";
+    EXPECT_NE(out.find("x  1\n200001 rows returned\n"), std::string::npos);
+  }
+  // A usual table has all its blanks, however long it is.
+  std::vector<Row> usual(20'000, Row{"short", 1});
+  usual[0][0] = Cell(std::string_view("twenty characters or"));
+  const std::string out = Write(Format::kText, {"a", "b"}, usual);
+  EXPECT_EQ(out.size(), 20'002 * 24 + std::string("20000 rows returned\n").size());
+}
+
+TEST(ResultWriterTest, LongNamesAreNotRepeatedInEveryRow) {
+  const std::string name(1000, 'n');
+  const std::string shown = std::string(256, 'n') + "…";
+  EXPECT_EQ(Write(Format::kNdjson, {name, name}, {{1, 2}}),
+            "{\"" + shown + "\":1,\"" + shown + ":1\":2}\n");
+}
+
 TEST(ResultWriterTest, AnErrorAfterTheFirstPartIsSeen) {
   const auto written = [](Format format) {
     const std::unique_ptr<ResultWriter> writer = MakeResultWriter(format, "host1", "select 1;");

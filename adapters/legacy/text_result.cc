@@ -17,6 +17,10 @@ namespace {
 using client::Cell;
 using client::CellKind;
 
+// What blanks may make of the text: so many bytes, or times its size when that is more.
+constexpr uint64_t kMostPaddedBytes = 16 << 20;
+constexpr uint64_t kMostPadding = 16;
+
 class TextResult final : public RowWriter {
  public:
   explicit TextResult(std::string_view sql) : sql_(sql) {}
@@ -38,6 +42,7 @@ class TextResult final : public RowWriter {
 
   void Rows(Columns& columns, uint64_t rows, Block* block) override {
     if (columns.size() != widths_.size()) return;
+    if (sized_) Narrow(rows, 0);
     for (uint64_t row = 0; row < rows; ++row, ++rows_) {
       for (size_t i = 0; i < columns.size(); ++i) {
         const Shown shown = Show(columns[i].Next());
@@ -51,8 +56,9 @@ class TextResult final : public RowWriter {
       }
       if (sized_) {
         block->Put('\n');
-      } else if (waiting_.size() >= kTextBytes) {
+      } else if (++waiting_rows_; waiting_.size() >= kTextBytes) {
         Size(block);
+        Narrow(rows - row, 0);
       }
     }
   }
@@ -72,6 +78,7 @@ class TextResult final : public RowWriter {
   // The widths are known: what waited is written.
   void Size(Block* block) {
     sized_ = true;
+    Narrow(waiting_rows_, waiting_.size());
     for (size_t i = 0; i < header_.size(); ++i) {
       PutCell(i, {header_[i].text, header_[i].width}, block);
     }
@@ -93,6 +100,22 @@ class TextResult final : public RowWriter {
     }
     waiting_.clear();
     waiting_.shrink_to_fit();
+  }
+
+  // Before so many rows with so much text are written: makes the widest columns narrower when
+  // nearly all would be blanks. One long cell among many short ones would fill the memory.
+  void Narrow(uint64_t rows, size_t text_bytes) {
+    const uint64_t most = std::max<uint64_t>(kMostPaddedBytes, kMostPadding * text_bytes);
+    while (true) {
+      uint64_t line = 0;
+      size_t widest = 0;
+      for (const size_t width : widths_) {
+        line += width;
+        widest = std::max(widest, width);
+      }
+      if (widest == 0 || line <= most / std::max<uint64_t>(rows, 1)) return;
+      for (size_t& width : widths_) width = std::min(width, widest / 2);
+    }
   }
 
   void PutCell(size_t column, const Shown& shown, Block* block) {
@@ -138,6 +161,7 @@ class TextResult final : public RowWriter {
   // Until the widths are known: the cells as they are shown, a zero byte behind each, which
   // none of them has inside.
   std::string waiting_;
+  uint64_t waiting_rows_ = 0;
   uint64_t rows_ = 0;
   client::DisplayText shown_;
   char number_[client::kMostRealText];

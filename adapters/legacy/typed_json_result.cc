@@ -10,6 +10,7 @@
 
 #include "adapters/legacy/json_text.h"
 #include "adapters/legacy/row_writer.h"
+#include "clients/tables/shown.h"
 
 namespace qasino::legacy {
 namespace {
@@ -57,24 +58,29 @@ void PutCell(const Cell& cell, Block* block) {
   }
 }
 
+// What every row repeats of a column's name. That of an expression may be as long as a
+// statement.
+constexpr size_t kMostNameBytes = 256;
+
 // The columns' names; one that came before gets :1, :2, … behind it, the first that none has.
 std::vector<std::string> UniqueNames(const v1::QueryHeader& header) {
-  std::set<std::string> taken;
-  for (const v1::ColumnInfo& column : header.columns()) taken.insert(column.name());
-  std::map<std::string, int> repeated;
-  std::set<std::string> used;
   std::vector<std::string> names;
   for (const v1::ColumnInfo& column : header.columns()) {
-    std::string name = column.name();
+    names.push_back(publish::Excerpt(column.name(), kMostNameBytes));
+  }
+  std::set<std::string> taken(names.begin(), names.end());
+  std::map<std::string, int> repeated;
+  std::set<std::string> used;
+  for (std::string& name : names) {
     if (used.contains(name)) {
-      int& number = repeated[column.name()];
+      const std::string same = name;
+      int& number = repeated[same];
       do {
-        name = column.name() + ":" + std::to_string(++number);
+        name = same + ":" + std::to_string(++number);
       } while (taken.contains(name));
       taken.insert(name);
     }
     used.insert(name);
-    names.push_back(std::move(name));
   }
   return names;
 }
