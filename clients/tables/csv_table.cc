@@ -156,6 +156,11 @@ class Reader {
       } else if (name == "keycols") {
         request_.clear_keycols();
         for (const absl::string_view column : absl::StrSplit(Absl(value), ';', absl::SkipEmpty())) {
+          if (static_cast<size_t>(request_.keycols_size()) >= limits_.max_columns) {
+            status_ = absl::ResourceExhaustedError(absl::StrCat(
+                "line ", line_, ": 'keycols' has more than ", limits_.max_columns, " names"));
+            return;
+          }
           request_.add_keycols(std::string(column));
         }
       }

@@ -80,6 +80,15 @@ TEST(CsvTableTest, ReadsOptions) {
   EXPECT_EQ(request.keycols_size(), 0) << "keycols go with update";
 }
 
+TEST(CsvTableTest, KeycolsHaveALimit) {
+  std::string names;
+  for (int i = 0; i < 100; ++i) names += "a;";
+  const absl::StatusOr<v1::PublishRequest> request =
+      ParseCsvTable("1,update=1,keycols=" + names + "\nt\na\nint\n\n", {.max_columns = 99});
+  EXPECT_EQ(request.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(request.status().message(), "line 1: 'keycols' has more than 99 names");
+}
+
 TEST(CsvTableTest, KnowsEveryTypeInAnyCase) {
   const v1::PublishRequest request = Parse("1\nt\na,b,c,d\n Varchar ,LL,Double,blob\n\n,5,,\xff\n");
   EXPECT_EQ(request.table().columns(0).type(), v1::TEXT);
