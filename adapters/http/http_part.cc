@@ -63,9 +63,10 @@ struct HttpPart::State {
       : metrics(registry), connections(options.max_connections, metrics) {}
 
   // Sessions and the acceptor's coroutine go with the workers' contexts, when no thread runs
-  // any more.
+  // any more; before them the password checks, which end in the contexts.
   ~State() {
     for (const auto& worker : workers) worker->Stop();
+    service.users = nullptr;
   }
 
   Metrics metrics;

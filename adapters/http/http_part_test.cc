@@ -788,6 +788,27 @@ TEST_F(HttpPartTest, UsersAreAskedForWhereTheyAreRequired) {
   EXPECT_EQ(Ask(Get("op=query&sql=select+'x'", ann)).body, Result("x"));
 }
 
+TEST_F(HttpPartTest, ThePartEndsWhilePasswordsAreChecked) {
+  options_.htpasswd_file = ::testing::TempDir() + "/slow_htpasswd";
+  // Some tenths of a second; what comes of it is nobody's password.
+  std::ofstream(options_.htpasswd_file) << "ann:$6$rounds=1000000$salt$x\n";
+  options_.require_auth = true;
+  Start();
+  std::vector<std::unique_ptr<TestClient>> clients;
+  size_t bytes = 0;
+  for (int i = 0; i < 3; ++i) {
+    const std::string user = "ann:wrong" + std::to_string(i);
+    const std::string text =
+        Get("op=query&sql=select+'x'", "Authorization: Basic " + absl::Base64Escape(user) + "\r\n");
+    clients.push_back(std::make_unique<TestClient>(port_));
+    clients.back()->Send(text);
+    bytes += text.size();
+  }
+  WaitForMetric("qasino_http_received_bytes_total " + std::to_string(bytes));
+  part_ = nullptr;
+  for (const auto& client : clients) EXPECT_TRUE(client->AtEnd());
+}
+
 TEST_F(HttpPartTest, LongTlsResults) {
   const server::TestCertificates certificates =
       server::MakeTestCertificates(::testing::TempDir() + "/http");
