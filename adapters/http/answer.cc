@@ -1,5 +1,6 @@
 #include "adapters/http/answer.h"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -224,13 +225,15 @@ Task<void> AnswerPost(Exchange& exchange, const Service& service, const Paramete
     co_return;
   }
 
-  MessageSink sink(Limits(service));
-  const absl::Status read = co_await exchange.ReadBody(sink);
+  auto sink = std::make_unique<MessageSink>(Limits(service));
+  const absl::Status read = co_await exchange.ReadBody(*sink);
   if (!read.ok()) {
     co_await SendBodyError(exchange, service, read);
     co_return;
   }
-  absl::StatusOr<legacy::Message> message = sink.Finish();
+  absl::StatusOr<legacy::Message> message = sink->Finish();
+  // What it holds is not needed while the answer is made and sent.
+  sink = nullptr;
   if (!message.ok()) {
     const int status = absl::IsResourceExhausted(message.status()) ? 413 : 200;
     std::string text(legacy::kCouldNotParsePostBody);
@@ -238,11 +241,15 @@ Task<void> AnswerPost(Exchange& exchange, const Service& service, const Paramete
     co_await SendError(exchange, service, status, std::move(text));
     co_return;
   }
+  if (op == "add_table_data") {
+    co_await AnswerPublish(exchange, service, std::move(message->publish));
+    co_return;
+  }
+  // A table that came with a statement is of no use, and its answer may take long.
+  message->publish = absl::CancelledError();
   if (op == "query") {
     co_await AnswerStatement(exchange, service, parameters, std::move(message->sql),
                              message->use_write_db);
-  } else if (op == "add_table_data") {
-    co_await AnswerPublish(exchange, service, std::move(message->publish));
   } else {
     Question question;
     question.sql = legacy::kTableListSql;
