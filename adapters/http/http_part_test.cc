@@ -470,6 +470,48 @@ TEST_F(HttpPartTest, BodiesTogetherHaveALimit) {
   EXPECT_EQ(third.Read().status, 200);
 }
 
+TEST_F(HttpPartTest, BodiesThatArePassedOverTakeNoRoom) {
+  options_.max_bodies_bytes = options_.max_body_bytes = 100'000;
+  Start();
+  const std::string body(60'000, 'x');
+  TestClient first(port_), second(port_), third(port_);
+  for (TestClient* client : {&first, &second, &third}) {
+    EXPECT_EQ(client->Ask(Post("op=nosuch", body)).body, Error("Unrecognized operation"));
+  }
+  EXPECT_EQ(third.Ask(Post("op=add_csv_table_data", body)).status, 200);
+}
+
+TEST_F(HttpPartTest, AClientThatNeverEndsSendingIsCutOff) {
+  options_.max_body_bytes = 1 << 20;
+  Start();
+  TestClient client(port_);
+  client.Send("POST /request?op=add_table_data HTTP/1.1\r\nContent-Length: 1000000000000\r\n\r\n");
+  EXPECT_EQ(client.Read().status, 413);
+  const std::string piece(1 << 20, 'x');
+  while (client.Send(piece)) continue;
+}
+
+TEST_F(HttpPartTest, UnknownTransferCodingsAreRefused) {
+  Start();
+  const std::string post = "POST /request?op=query HTTP/1.1\r\n";
+  const std::string inner = Get("op=query&sql=select+'smuggled'");
+  const std::string length = "Content-Length: " + std::to_string(inner.size()) + "\r\n";
+  for (const std::string& head :
+       {post + "Transfer-Encoding: gzip\r\n", post + "Transfer-Encoding: xchunked\r\n" + length,
+        post + "Transfer-Encoding: chunked, identity\r\n" + length,
+        post + "Transfer-Encoding:\r\n" + length, post + "Transfer-Encoding: chunked\r\n" + length,
+        post + length + "Transfer-Encoding: chunked\r\n",
+        std::string("POST /request?op=query HTTP/1.0\r\nConnection: keep-alive\r\n"
+                    "Transfer-Encoding: chunked\r\n")}) {
+    TestClient client(port_);
+    client.Send(head + "\r\n" + inner);
+    EXPECT_EQ(client.Read().status, 400) << head;
+    client.EndSending();
+    EXPECT_TRUE(client.AtEnd()) << head;
+  }
+  EXPECT_THAT(asked(), IsEmpty());
+}
+
 TEST_F(HttpPartTest, ABodyIsAskedForBeforeItIsSent) {
   options_.max_body_bytes = 1 << 20;
   Start();

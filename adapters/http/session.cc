@@ -149,6 +149,7 @@ class Session final : public Worker::Client, public Exchange {
   template <typename Duration>
   void SetDeadline(State state, Duration timeout) {
     state_ = state;
+    too_slow_ = false;
     deadline_ = worker_.now() + Worker::kInterval + timeout;
   }
   void SetNoDeadline() {
@@ -164,6 +165,8 @@ class Session final : public Worker::Client, public Exchange {
 
   State state_ = State::kIdle;
   Clock::time_point deadline_ = Clock::time_point::max();
+  // The deadline passed while something was received. What is there to be read without
+  // waiting is never cancelled: it is asked before each read, too.
   bool too_slow_ = false;
 
   // None while the connection is idle.
@@ -244,6 +247,13 @@ Task<bool> Session::ServeOne() {
     co_return false;
   }
 
+  // Beast passes over a coding that it does not know, and takes Content-Length for the body's
+  // end, or none: a proxy in front that has another opinion lets a second request through.
+  const auto& head = parser_->get();
+  if (head.count(field::transfer_encoding) != 0 && (!parser_->chunked() || head.version() < 11)) {
+    co_await RefuseHead(beast::http::error::bad_transfer_encoding);
+    co_return false;
+  }
   TakeHead();
   co_await Answer(*this, service_);
   SetRunning(nullptr);
@@ -310,6 +320,7 @@ Task<void> Session::RefuseHead(error_code error) {
 }
 
 Task<Filled> Session::Fill() {
+  if (too_slow_) co_return Filled::kTooSlow;
   if (begin_ == end_) begin_ = end_ = 0;
   if (end_ == Buffers::kInputBytes) {
     if (begin_ == 0) co_return Filled::kNoRoom;
@@ -424,8 +435,8 @@ Task<void> Session::Finish() {
 }
 
 Task<bool> Session::Send(const Response& response) {
-  ReleaseBody();
   co_await Finish();
+  ReleaseBody();
   if (worker_.draining()) keep_ = false;
   std::string& head = buffers_->head;
   std::string& body = buffers_->body;
@@ -439,8 +450,8 @@ Task<bool> Session::Send(const Response& response) {
 }
 
 Task<bool> Session::Begin(const Response& response) {
-  ReleaseBody();
   co_await Finish();
+  ReleaseBody();
   if (worker_.draining() || !request_.http11) keep_ = false;
   std::string& head = buffers_->head;
   head.clear();
@@ -526,7 +537,8 @@ Task<void> Session::Close() {
   if (!linger_ || worker_.draining()) co_return;
   // A socket that is closed with bytes unread takes back what was sent.
   if (buffers_ == nullptr) buffers_ = worker_.TakeBuffers();
-  while (true) {
+  SetDeadline(State::kReceiving, kLingerTimeout);
+  while (!too_slow_) {
     const asio::mutable_buffer room(buffers_->input.get(), Buffers::kInputBytes);
     const Transport::Result result = co_await transport_->ReadSome(room);
     if (std::get<0>(result)) co_return;
@@ -543,11 +555,12 @@ void Session::Look(Clock::time_point now) {
     }
   }
   if (now < deadline_) return;
-  deadline_ = Clock::time_point::max();
   if (state_ == State::kRunning) {
+    deadline_ = Clock::time_point::max();
     if (running_ != nullptr) running_->Cancel();
     return;
   }
+  // Again each time, until it has an effect: what has just ended cannot be cancelled.
   too_slow_ = state_ == State::kReceiving;
   transport_->Cancel();
 }
