@@ -1,6 +1,7 @@
 #include "adapters/legacy/errors.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "absl/strings/match.h"
 #include "adapters/legacy/json_text.h"
@@ -81,6 +82,16 @@ bool IsTooLarge(std::string_view message) {
          Contains(message, "message larger than max") || message.starts_with("the statement has ");
 }
 
+// A limit that the statement itself passes, now and the next time, as query words it: an error
+// of SQL like any other. Some of the words are SQLite's.
+bool IsOfTheStatement(std::string_view message) {
+  constexpr std::string_view kBegins[] = {
+      "the query needs more memory than ", "the result has more than ", "a row of the result has ",
+      "string or blob too big", "LIKE or GLOB pattern too complex"};
+  return std::any_of(std::begin(kBegins), std::end(kBegins),
+                     [message](std::string_view begin) { return message.starts_with(begin); });
+}
+
 // For what is the same whether something is asked or published.
 int HttpStatus(const absl::Status& status) {
   switch (status.code()) {
@@ -141,6 +152,10 @@ Told TellQueryError(const absl::Status& status, std::string_view sql) {
       told.json_message = message;
       break;
     default:
+      if (absl::IsResourceExhausted(status) && IsOfTheStatement(message)) {
+        told.json_message = Prefixed("SQLError: ", message);
+        break;
+      }
       told.http_status = HttpStatus(status);
       told.json_message = message;
   }

@@ -106,6 +106,26 @@ TEST(ErrorsTest, WhatIsWrongWithTheServerHasAStatus) {
   EXPECT_EQ(told.text_message, "SQL error: query is away");
 }
 
+TEST(ErrorsTest, ALimitThatAStatementPassesByItselfIsAnErrorOfSql) {
+  for (const char* message :
+       {"the query needs more memory than 256 MiB (--max-query-memory)",
+        "the result has more than 9 rows (--max-rows); add a LIMIT, or aggregate",
+        "a row of the result has 99 bytes; the limit is 9 MiB",
+        "string or blob too big: a value has at most 16 MiB",
+        "LIKE or GLOB pattern too complex: a pattern has at most 1000 bytes"}) {
+    const Told told = TellQueryError(absl::ResourceExhaustedError(message), "select 1;");
+    EXPECT_EQ(told.http_status, 200);
+    EXPECT_EQ(told.json_message, std::string("SQLError: ") + message);
+    EXPECT_EQ(told.text_message, std::string("SQL error: ") + message);
+  }
+  // All queries together.
+  EXPECT_EQ(TellQueryError(absl::ResourceExhaustedError(
+                               "the queries that run now need more memory together than 2048 MiB"),
+                           "select 1;")
+                .http_status,
+            429);
+}
+
 TEST(ErrorsTest, ErrorsOfPublishesAreTold) {
   Told told = TellPublishError(absl::InvalidArgumentError("Invalid column name 'a b'"));
   EXPECT_EQ(told.http_status, 200);
