@@ -11,13 +11,13 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/charconv.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "clients/cpp/absl_text.h"
 #include "clients/cpp/cells.h"
 #include "clients/cpp/table_builder.h"
 #include "clients/cpp/utf8.h"
+#include "clients/tables/parse_real.h"
 #include "clients/tables/shown.h"
 
 namespace qasino::publish {
@@ -277,9 +277,7 @@ class Reader {
     std::string_view digits = text;
     if (digits.starts_with('+') && !digits.starts_with("+-")) digits.remove_prefix(1);
     double value = 0;
-    // What is too large is infinite and what is too small is 0, as everywhere.
-    const auto [end, error] = absl::from_chars(digits.data(), digits.data() + digits.size(), value);
-    if (error == std::errc::invalid_argument || end != digits.data() + digits.size()) {
+    if (!ParseReal(digits, &value)) {
       Fail(column, absl::StrCat(Shown(text), " is not a number"), CsvFault::Kind::kNotANumber,
            text);
       return std::nullopt;

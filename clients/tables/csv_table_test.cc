@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <random>
 #include <string>
 
@@ -87,6 +88,12 @@ TEST(CsvTableTest, KeycolsHaveALimit) {
       ParseCsvTable("1,update=1,keycols=" + names + "\nt\na\nint\n\n", {.max_columns = 99});
   EXPECT_EQ(request.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(request.status().message(), "line 1: 'keycols' has more than 99 names");
+}
+
+TEST(CsvTableTest, RealsBeyondTheirRangeAreInfiniteOrZero) {
+  const v1::PublishRequest request = Parse("1\nt\na\nfloat\n\n1e999\n-1e999\n1e-999\n");
+  constexpr double kInfinite = std::numeric_limits<double>::infinity();
+  EXPECT_THAT(request.table().columns(0).reals(), ElementsAre(kInfinite, -kInfinite, 0));
 }
 
 TEST(CsvTableTest, KnowsEveryTypeInAnyCase) {

@@ -4,7 +4,7 @@
 #include <boost/json/serialize.hpp>
 #include <utility>
 
-#include "absl/strings/charconv.h"
+#include "clients/tables/parse_real.h"
 
 namespace qasino::publish {
 namespace {
@@ -233,10 +233,9 @@ void JsonHandler::Real(std::string_view end, double nearly) {
     number_.append(end);
     text = number_;
   }
-  // What Boost makes of a number may be off by one in the last digit. What is too large is
-  // infinite and what is too small is 0.
+  // What Boost makes of a number may be off by one in the last digit.
   double value = nearly;
-  absl::from_chars(text.data(), text.data() + text.size(), value);
+  ParseReal(text, &value);
   table_.rows->Real(value, text);
   number_.clear();
 }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 
 namespace qasino::publish {
@@ -37,6 +38,14 @@ TEST(JsonTableTest, CellsKeepTheirOwnTypes) {
   ASSERT_TRUE(table.ok()) << table.status();
   EXPECT_EQ(table->columns(0).kinds(), std::string("\0\1\3\2", 4));
   EXPECT_EQ(table->columns(1).kinds(), std::string("\1\2\0\3", 4));
+}
+
+TEST(JsonTableTest, RealsBeyondTheirRangeAreInfiniteOrZero) {
+  const absl::StatusOr<v1::Table> table =
+      ParseJsonTable(Table("[[1e999,1],[-1e999,2],[1e-999,3],[5e-324,4]]", R"(["real","int"])"));
+  ASSERT_TRUE(table.ok()) << table.status();
+  constexpr double kInfinite = std::numeric_limits<double>::infinity();
+  EXPECT_THAT(table->columns(0).reals(), ElementsAre(kInfinite, -kInfinite, 0, 5e-324));
 }
 
 TEST(JsonTableTest, KeysMayComeInAnyOrderAndOthersAreIgnored) {
