@@ -12,6 +12,7 @@
 #include "adapters/http/negotiation.h"
 #include "adapters/legacy/errors.h"
 #include "qasino/v1/query.pb.h"
+#include "services/server/log.h"
 
 namespace qasino::http {
 namespace {
@@ -62,6 +63,10 @@ Task<void> Stream(Exchange& exchange, client::AsyncQuery& query, legacy::ResultW
       if (last && !failed) gzip->Finish(&exchange.body());
     }
     if (failed) {
+      // Not every format has room for the reason. Cancelled is what nobody waits for.
+      if (!absl::IsCancelled(query.status())) {
+        log::Info("http", "answer broken off", {{"error", query.status()}});
+      }
       co_await exchange.Abandon();
       co_return;
     }
