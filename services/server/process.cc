@@ -58,6 +58,8 @@ constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
 constexpr absl::Duration kCloseTime = absl::Seconds(1);
 // What parts have to let go when main cannot go on.
 constexpr absl::Duration kAtOnce = absl::Milliseconds(500);
+// What a door has after its deadline to hang up on clients and to let go of the services.
+constexpr absl::Duration kHangUpTime = absl::Seconds(1);
 constexpr absl::Duration kTimeAfterGrace = absl::Seconds(2);
 // Calls at a time on one connection. A client with more waits for one of its own to end.
 constexpr int kMaxStreamsPerConnection = 1'000;
@@ -352,9 +354,23 @@ struct Process::State {
   explicit State(const ProcessOptions& options) : options(options) {}
   ~State() { Close(absl::InfinitePast()); }
 
+  // A Drain, on a thread of its own.
+  struct Draining {
+    Part* part;
+    std::shared_ptr<absl::Notification> done;
+    std::thread thread;
+  };
+
   // Ends all serving. Parts are drained when the deadline leaves them time to.
   void Close(absl::Time deadline);
-  void Drain(Part& part, absl::Time deadline);
+  // Drains the last parts that have no service, at the same time.
+  void DrainDoors(absl::Time deadline);
+  void Drain(Part& part, absl::Time deadline) {
+    EndDrain(BeginDrain(part, deadline), deadline, absl::ZeroDuration());
+  }
+  static Draining BeginDrain(Part& part, absl::Time deadline);
+  // Waits for its end, until so long after the deadline.
+  void EndDrain(Draining draining, absl::Time deadline, absl::Duration more);
 
   const ProcessOptions options;
   EndWaiter end;
@@ -367,18 +383,40 @@ struct Process::State {
   std::vector<std::thread> overrunning;
 };
 
-void Process::State::Drain(Part& part, absl::Time deadline) {
-  auto drained = std::make_shared<absl::Notification>();
-  std::thread thread([&part, deadline, drained] {
+Process::State::Draining Process::State::BeginDrain(Part& part, absl::Time deadline) {
+  auto done = std::make_shared<absl::Notification>();
+  std::thread thread([&part, deadline, done] {
     part.Drain(deadline);
-    drained->Notify();
+    done->Notify();
   });
-  if (drained->WaitForNotificationWithDeadline(deadline)) {
-    thread.join();
-    return;
+  return {&part, std::move(done), std::move(thread)};
+}
+
+void Process::State::EndDrain(Draining draining, absl::Time deadline, absl::Duration more) {
+  if (!draining.done->WaitForNotificationWithDeadline(deadline)) {
+    log::Warn(kPart, "grace is over: cancelling what runs", {{"part", draining.part->name()}});
+    if (!draining.done->WaitForNotificationWithDeadline(deadline + more)) {
+      overrunning.push_back(std::move(draining.thread));
+      return;
+    }
   }
-  log::Warn(kPart, "grace is over: cancelling what runs", {{"part", part.name()}});
-  overrunning.push_back(std::move(thread));
+  draining.thread.join();
+}
+
+void Process::State::DrainDoors(absl::Time deadline) {
+  const absl::Time now = absl::Now();
+  const bool serves = std::any_of(served.begin(), served.end(),
+                                  [](const Served& one) { return one.server != nullptr; });
+  // A client that does not read its answer keeps a door open to the end, and the services
+  // behind still have to hand on what they hold.
+  if (serves && deadline > now) deadline = now + (deadline - now) / 2;
+  std::vector<Draining> doors;
+  for (; !served.empty() && served.back().server == nullptr; served.pop_back()) {
+    doors.push_back(BeginDrain(*served.back().part, deadline));
+  }
+  // A door may use a channel within the process until its Drain returns, which is after it has
+  // hung up on the clients that were left at the deadline.
+  for (Draining& door : doors) EndDrain(std::move(door), deadline, kHangUpTime);
 }
 
 void Process::State::Close(absl::Time deadline) {
@@ -391,13 +429,14 @@ void Process::State::Close(absl::Time deadline) {
   }
   while (!served.empty()) {
     Served& last = served.back();
-    Drain(*last.part, deadline);
-    if (last.server != nullptr) {
-      const absl::Time now = absl::Now();
-      last.server->Shutdown(
-          absl::ToChronoTime(std::min(std::max(deadline, now), now + kCloseTime)));
-      last.server->Wait();
+    if (last.server == nullptr) {
+      DrainDoors(deadline);
+      continue;
     }
+    Drain(*last.part, deadline);
+    const absl::Time now = absl::Now();
+    last.server->Shutdown(absl::ToChronoTime(std::min(std::max(deadline, now), now + kCloseTime)));
+    last.server->Wait();
     served.pop_back();
   }
   for (std::thread& thread : overrunning) thread.join();

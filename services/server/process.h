@@ -66,7 +66,8 @@ class Process {
   // Takes in a part whose doors are open, and prints for each, on standard output,
   //   listening: http http 127.0.0.1:15597
   // Such a part is watched and drained in its turn as those are that are served; it
-  // closes its doors in its Drain.
+  // closes its doors in its Drain, which may take a second more than its deadline to let go
+  // of the services.
   void Add(Part& part, const std::vector<Door>& doors);
 
   // A channel to a part that this process serves, without a socket; null for any other
@@ -77,7 +78,8 @@ class Process {
   // Prints "ready" on standard output when every part first is, then waits for
   // SIGTERM or SIGINT. Then: health says NOT_SERVING, and one after another, the last
   // served first, parts are drained and their ports closed, within the grace. What
-  // runs still at its end is cancelled.
+  // runs still at its end is cancelled. Parts with doors of their own are drained at the
+  // same time, in half of the grace when there are services behind them.
   //
   // Returns the code to exit with, 0. A second signal ends the process at once with
   // 130 (SIGINT) or 143 (SIGTERM), and a part that is not done 2 s after the grace

@@ -117,6 +117,18 @@ class FakeQuery : public ServicePart, public v1::Query::CallbackService {
   std::function<void(absl::Time)> on_drain = [](absl::Time) {};
 };
 
+// A part with doors of its own.
+class FakeDoor : public Part {
+ public:
+  explicit FakeDoor(std::function<void(absl::Time)> on_drain) : on_drain_(std::move(on_drain)) {}
+  std::string_view name() const override { return "door"; }
+  absl::Status Ready() const override { return absl::OkStatus(); }
+  void Drain(absl::Time deadline) override { on_drain_(deadline); }
+
+ private:
+  const std::function<void(absl::Time)> on_drain_;
+};
+
 ProcessOptions Options() {
   ProcessOptions options;
   options.program = "qasino-test";
@@ -453,6 +465,46 @@ TEST(ProcessTest, ShutdownDrainsTheLastServedFirst) {
   EXPECT_THAT(health, ElementsAre(2, 2));
   int64_t generation = 0;
   EXPECT_EQ(Publish(to_ingest, &generation).error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST(ProcessTest, DoorsThatAreHeldOpenLeaveTimeToTheServicesBehindThem) {
+  ProcessOptions options = Options();
+  options.shutdown_grace = absl::Seconds(2);
+  Running running(options);
+  FakeIngest ingest;
+  running.Serve(ingest);
+  const auto channel = running.process->InProcessChannel(ingest);
+  absl::Notification first_began, second_began;
+  std::atomic<int> ended = 0;
+  const auto held_open = [&](absl::Time deadline, absl::Notification& mine,
+                             absl::Notification& other) {
+    mine.Notify();
+    EXPECT_TRUE(other.WaitForNotificationWithDeadline(deadline));
+    absl::SleepFor(deadline - absl::Now());
+    int64_t generation = 0;
+    EXPECT_TRUE(Publish(channel, &generation).ok());
+    ++ended;
+  };
+  FakeDoor first([&](absl::Time deadline) { held_open(deadline, first_began, second_began); });
+  FakeDoor second([&](absl::Time deadline) { held_open(deadline, second_began, first_began); });
+  running.process->Add(first, {});
+  running.process->Add(second, {});
+  ingest.on_drain = [&](absl::Time deadline) {
+    EXPECT_EQ(ended, 2);
+    EXPECT_GT(deadline, absl::Now());
+  };
+  running.Run();
+  EXPECT_EQ(running.End(), 0);
+}
+
+TEST(ProcessTest, DoorsAloneHaveTheWholeGrace) {
+  ProcessOptions options = Options();
+  options.shutdown_grace = absl::Hours(1);
+  Running running(options);
+  FakeDoor door([](absl::Time deadline) { EXPECT_GT(deadline, absl::Now() + absl::Minutes(40)); });
+  running.process->Add(door, {});
+  running.Run();
+  EXPECT_EQ(running.End(), 0);
 }
 
 TEST(ProcessTest, DrainEndsStreams) {
