@@ -663,11 +663,13 @@ TEST_F(HttpPartTest, AFailureAfterTheFirstByteShows) {
 
 TEST_F(HttpPartTest, AnAnswerThatIsKnownIsNotSentAgain) {
   std::atomic<bool> same_store = true;
+  std::atomic<uint64_t> views = 0;
   query_ = [&](grpc::ServerContext*, const v1::QueryRequest* request,
                grpc::ServerWriter<v1::QueryResponse>* writer) {
     v1::QueryResponse part;
     AddHeader(part);
     if (!same_store) part.mutable_header()->mutable_snapshot()->set_store_id("another");
+    part.mutable_header()->mutable_snapshot()->set_views(views);
     if (request->has_unless_snapshot()) {
       EXPECT_EQ(request->unless_snapshot().generation(), 1700000010);
       EXPECT_EQ(request->unless_snapshot().revision(), 3);
@@ -691,6 +693,12 @@ TEST_F(HttpPartTest, AnAnswerThatIsKnownIsNotSentAgain) {
   // Another statement, another format: not what is known.
   EXPECT_EQ(client.Ask(Get("op=query&sql=select+2", known)).status, 200);
   EXPECT_EQ(client.Ask(Get("op=query&sql=select+1&format=csv", known)).status, 200);
+  views = 5;
+  reply = client.Ask(Get("op=query&sql=select+1", known));
+  EXPECT_EQ(reply.status, 200);
+  const std::string with_views = "If-None-Match: " + reply.headers.at("etag") + "\r\n";
+  EXPECT_EQ(client.Ask(Get("op=query&sql=select+1", with_views)).status, 304);
+  views = 0;
   same_store = false;
   reply = client.Ask(Get("op=query&sql=select+1", known));
   EXPECT_EQ(reply.status, 200);

@@ -32,7 +32,7 @@ std::string MakeEtag(std::string_view store_id, int64_t generation, int64_t revi
 // An answer that a client still has.
 //
 //   if (seen = Seen(…)) → QueryRequest.unless_snapshot = {generation, revision}, store_id
-//   left empty; when the header then says unchanged and IsOf(header.snapshot().store_id()):
+//   left empty; when the header then says unchanged and IsOf(its store):
 //   304. Unchanged, but of another store: run it again without unless_snapshot.
 struct SeenAnswer {
   int64_t generation = 0;

@@ -41,8 +41,15 @@ std::string SnapshotHeaders(const v1::SnapshotInfo& snapshot) {
       snapshot.generation(), snapshot.revision());
 }
 
+// What an answer depends on besides the snapshot's numbers, which is the store, and the views,
+// that may be loaded anew meanwhile.
+std::string Source(const v1::SnapshotInfo& snapshot) {
+  return snapshot.views() == 0 ? snapshot.store_id()
+                               : fmt::format("{}:{:x}", snapshot.store_id(), snapshot.views());
+}
+
 std::string EtagHeader(const v1::SnapshotInfo& snapshot, const Question& question) {
-  return fmt::format("ETag: {}\r\n", MakeEtag(snapshot.store_id(), snapshot.generation(),
+  return fmt::format("ETag: {}\r\n", MakeEtag(Source(snapshot), snapshot.generation(),
                                               snapshot.revision(), question.sql, question.format));
 }
 
@@ -97,14 +104,14 @@ Task<void> AnswerQuery(Exchange& exchange, const Service& service, Question ques
   Part part = co_await ReadPart(exchange, *query);
   if (part != nullptr && part->summary().unchanged()) {
     const v1::SnapshotInfo& snapshot = part->header().snapshot();
-    if (seen && seen->IsOf(snapshot.store_id())) {
+    if (seen && seen->IsOf(Source(snapshot))) {
       Response response;
       response.status = 304;
       response.headers = SnapshotHeaders(snapshot) + EtagHeader(snapshot, question);
       co_await exchange.Send(response);
       co_return;
     }
-    // Another store's snapshot of the same number.
+    // Another store's snapshot of the same number, or with other views.
     request.clear_unless_snapshot();
     query = service.upstream->Query(request);
     exchange.SetRunning(query);

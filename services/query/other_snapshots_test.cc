@@ -349,9 +349,11 @@ TEST_F(ViewsTest, AChangeIsSeenWithoutANewGeneration) {
   EXPECT_EQ(Metric("qasino_query_views", "loaded"), 1);
   EXPECT_EQ(Metric("qasino_query_views", "failed"), 1);
 
+  const uint64_t views_before = Ask("SELECT 1").snapshot.views();
   Write(View("words", "SELECT y FROM t WHERE x = 2"));
   AwaitTexts("SELECT * FROM words", {"row 2"});
   const Answer answer = Ask("SHOW VIEWS");
+  EXPECT_NE(answer.snapshot.views(), views_before);
   EXPECT_EQ(answer.texts, std::vector<std::string>{"words"});
   EXPECT_EQ(answer.snapshot.generation(), 60);
   EXPECT_EQ(answer.snapshot.revision(), 1);

@@ -125,6 +125,7 @@ TEST_F(QueryCacheTest, AnAnswerThatTheClientHasIsNotMadeAgain) {
   v1::KnownSnapshot& known = *request.mutable_unless_snapshot();
   known.set_generation(seen.generation());
   known.set_revision(seen.revision());
+  known.set_views(seen.views());
   for (const std::string& store : {std::string(), seen.store_id()}) {
     known.set_store_id(store);
     const v1::QueryResponse answer = ask(request);
@@ -152,8 +153,11 @@ TEST_F(QueryCacheTest, AnAnswerThatTheClientHasIsNotMadeAgain) {
   other = request;
   other.mutable_unless_snapshot()->set_store_id("another");
   run(other);
+  other = request;
+  other.mutable_unless_snapshot()->set_views(seen.views() + 1);
+  run(other);
   WaitUntilActive(0);
-  EXPECT_EQ(From("cache"), from_cache + 3);
+  EXPECT_EQ(From("cache"), from_cache + 4);
   EXPECT_EQ(From("unchanged"), 2);
 }
 

@@ -194,7 +194,8 @@ bool QueryCall::IsUnchanged() const {
   const v1::KnownSnapshot& known = request_->unless_snapshot();
   const v1::SnapshotInfo& now = snapshot_->info();
   return known.generation() == now.generation() && known.revision() == now.revision() &&
-         (known.store_id().empty() || known.store_id() == now.store_id());
+         (known.store_id().empty() || known.store_id() == now.store_id()) &&
+         (!known.has_views() || known.views() == now.views());
 }
 
 void QueryCall::SendUnchanged() {

@@ -48,6 +48,7 @@ absl::StatusOr<std::shared_ptr<const Snapshot>> Snapshot::Build(
   info.set_publishers(built->publishers);
   info.set_complete(manifest.complete());
   info.set_identity(facts.identity);
+  if (snapshot->views_ != nullptr) info.set_views(Fingerprint(*snapshot->views_));
   if (manifest.has_committed_at()) *info.mutable_committed_at() = manifest.committed_at();
   snapshot->faults_ = std::move(built->faults);
   snapshot->shards_ = std::move(shards);

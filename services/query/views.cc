@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <xxhash.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
@@ -249,6 +250,16 @@ absl::Status CreateTables(Database& database, const std::vector<merge::MergedTab
 }
 
 }  // namespace
+
+uint64_t Fingerprint(const ViewSet& views) {
+  uint64_t hash = 0;
+  for (const ViewDefinition& view : views) {
+    for (const std::string* text : {&view.name, &view.sql, &view.error}) {
+      hash = XXH3_64bits_withSeed(text->data(), text->size(), hash);
+    }
+  }
+  return hash;
+}
 
 absl::StatusOr<ViewSet> ParseViews(std::string_view yaml) {
   if (yaml.size() > kMaxViewsBytes) {

@@ -2,6 +2,7 @@
 #define QASINO_SERVICES_QUERY_VIEWS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +42,9 @@ struct ViewDefinition {
 
 // In the order of the file.
 using ViewSet = std::vector<ViewDefinition>;
+
+// A hash of the definitions, the same in every process. 0: there are none.
+uint64_t Fingerprint(const ViewSet& views);
 
 // Reads the YAML: a list (or nothing at all), each entry a map with `viewname` and `view`;
 // other keys are ignored. An entry that is wrong gets its error; so does a second one of the

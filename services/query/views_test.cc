@@ -22,6 +22,16 @@ std::string ErrorOf(const std::string& name, const std::string& sql) {
   return (*views)[0].error;
 }
 
+TEST(Fingerprint, ChangesWithWhatIsDefined) {
+  const auto fingerprint = [](const std::string& yaml) { return Fingerprint(*ParseViews(yaml)); };
+  const std::string one = Entry("v", "CREATE VIEW v AS SELECT 1");
+  EXPECT_EQ(Fingerprint({}), 0u);
+  EXPECT_EQ(fingerprint(one), fingerprint("# first\n" + one));
+  EXPECT_NE(fingerprint(one), 0u);
+  EXPECT_NE(fingerprint(one), fingerprint(Entry("v", "CREATE VIEW v AS SELECT 2")));
+  EXPECT_NE(fingerprint(one), fingerprint(one + Entry("w", "CREATE VIEW w AS SELECT 1")));
+}
+
 TEST(ParseViews, AListOfNamesAndStatements) {
   const absl::StatusOr<ViewSet> views = ParseViews(
       "# the views\n"
