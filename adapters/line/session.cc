@@ -88,6 +88,8 @@ asio::awaitable<void> Session::Run() {
     if (!more) co_return;
     rest = input;
   }
+  // Drained: the client may have sent on.
+  co_await HangUp();
 }
 
 asio::awaitable<void> Session::Refuse() {
