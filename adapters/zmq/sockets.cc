@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -35,8 +36,13 @@ constexpr int kBacklog = 4096;
 // Messages of one client that wait for the thread, and signals that wait for a subscriber.
 constexpr int kReceiveLimit = 256;
 constexpr int kSignalLimit = 256;
-// A subscriber sends subscriptions only.
+// More than a client needs for its signs of life.
+constexpr int64_t kForgottenPerSecond = 8;
+// A subscriber sends subscriptions only, few of them, and signs of life. libzmq needs some
+// thirty times their size.
 constexpr int64_t kMaxSubscriptionBytes = 4096;
+constexpr Connections::Limits kSubscriberLimits = {
+    .bytes_per_client = 64 << 10, .bytes = 16 << 20, .forgotten_per_second = kForgottenPerSecond};
 // Requests that are taken before the answers that have come are sent.
 constexpr int kMaxAtOnce = 256;
 
@@ -98,16 +104,27 @@ void Sockets::Open() {
     zap_->bind(kZapEndpoint);
   }
   if (options_.port >= 0) {
-    router_ = OpenDoor(::zmq::socket_type::router, options_.port, options_.max_message_bytes);
+    router_ = MakeDoor(::zmq::socket_type::router, options_.max_message_bytes);
+    router_connections_.emplace(context_, *router_, "router", RouterLimits());
+    Bind(*router_, options_.port);
     port_ = PortOf(*router_);
   }
   if (options_.pubsub_port >= 0) {
-    pub_ = OpenDoor(::zmq::socket_type::xpub, options_.pubsub_port, kMaxSubscriptionBytes);
+    pub_ = MakeDoor(::zmq::socket_type::xpub, kMaxSubscriptionBytes);
+    pub_connections_.emplace(context_, *pub_, "pub", kSubscriberLimits);
+    Bind(*pub_, options_.pubsub_port);
     pubsub_port_ = PortOf(*pub_);
   }
 }
 
-::zmq::socket_t Sockets::OpenDoor(::zmq::socket_type type, int port, int64_t max_message_bytes) {
+Connections::Limits Sockets::RouterLimits() const {
+  const int64_t per_client = options_.max_message_bytes + (1 << 20);
+  return {.bytes_per_client = per_client,
+          .bytes = std::max(options_.max_unfinished_bytes, per_client),
+          .forgotten_per_second = kForgottenPerSecond};
+}
+
+::zmq::socket_t Sockets::MakeDoor(::zmq::socket_type type, int64_t max_message_bytes) {
   namespace sockopt = ::zmq::sockopt;
   ::zmq::socket_t door(context_, type);
   door.set(sockopt::linger, static_cast<int>(kLinger.count()));
@@ -115,6 +132,11 @@ void Sockets::Open() {
   door.set(sockopt::maxmsgsize, max_message_bytes);
   door.set(sockopt::heartbeat_ivl, static_cast<int>(kHeartbeat.count()));
   door.set(sockopt::heartbeat_timeout, static_cast<int>(kHeartbeatTimeout.count()));
+  // Those of old versions that have gone without a word are found by the kernel.
+  door.set(sockopt::tcp_keepalive, 1);
+  door.set(sockopt::tcp_keepalive_idle, 60);
+  door.set(sockopt::tcp_keepalive_intvl, 10);
+  door.set(sockopt::tcp_keepalive_cnt, 6);
   door.set(sockopt::ipv6, options_.listen.find(':') != std::string::npos);
   door.set(sockopt::rcvhwm, kReceiveLimit);
   if (type == ::zmq::socket_type::router) {
@@ -131,8 +153,11 @@ void Sockets::Open() {
     door.set(sockopt::curve_secretkey, options_.curve->secret_key);
     if (options_.curve->clients) door.set(sockopt::zap_domain, kZapDomain);
   }
-  door.bind(fmt::format("tcp://{}", server::JoinHostPort(options_.listen, port)));
   return door;
+}
+
+void Sockets::Bind(::zmq::socket_t& door, int port) {
+  door.bind(fmt::format("tcp://{}", server::JoinHostPort(options_.listen, port)));
 }
 
 void Sockets::Start(Receive receive) {
@@ -171,6 +196,8 @@ void Sockets::Close() {
     closed_ = true;
     std::swap(rest, work_);
   }
+  router_connections_.reset();
+  pub_connections_.reset();
   router_.reset();
   pub_.reset();
   zap_.reset();
@@ -194,10 +221,21 @@ bool Sockets::Step() {
   for (std::optional<::zmq::socket_t>* door : {&zap_, &router_, &pub_}) {
     if (*door) items.push_back({(*door)->handle(), 0, ZMQ_POLLIN, 0});
   }
+  bool connected = false;
+  for (std::optional<Connections>* door : {&router_connections_, &pub_connections_}) {
+    if (!*door) continue;
+    items.push_back({(*door)->events().handle(), 0, ZMQ_POLLIN, 0});
+    connected = connected || !(*door)->empty();
+  }
   try {
-    ::zmq::poll(items);
+    ::zmq::poll(items, connected ? absl::ToChronoMilliseconds(Connections::kLookEvery)
+                                 : std::chrono::milliseconds(-1));
   } catch (const ::zmq::error_t& error) {
     if (error.num() != EINTR) throw;
+  }
+  const absl::Time now = absl::Now();
+  for (std::optional<Connections>* door : {&router_connections_, &pub_connections_}) {
+    if (*door) (*door)->Look(now);
   }
   if (zap_) AnswerZapRequests();
   if (pub_) ReceiveSubscriptions();
@@ -245,11 +283,16 @@ void Sockets::ReceiveRequests() {
   for (int i = 0; i < kMaxAtOnce; ++i) {
     Received message;
     bool more = true;
+    int64_t parts = 0;
+    int64_t bytes = 0;
     while (more) {
       ::zmq::message_t part;
       // A message comes as a whole, so there is none when the first part is not there.
       if (!router_->recv(part, ::zmq::recv_flags::dontwait)) return;
       more = part.more();
+      ++parts;
+      bytes += static_cast<int64_t>(part.size());
+      if (!more) router_connections_->Took(zmq_msg_get(part.handle(), ZMQ_SRCFD), bytes, parts);
       if (message.parts.size() < kMaxParts) {
         message.parts.push_back(std::move(part));
       } else {

@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "adapters/zmq/connections.h"
 #include "adapters/zmq/load.h"
 
 namespace qasino::zeromq {
@@ -38,6 +39,9 @@ struct SocketOptions {
   int pubsub_port = 0;
   // Of one part; whoever sends a longer one is disconnected.
   int64_t max_message_bytes = 32 << 20;
+  // What clients may have sent of messages that are not whole, in all. Each may have sent one
+  // part and 1 MiB; whoever sends more is disconnected.
+  int64_t max_unfinished_bytes = 256 << 20;
   std::optional<CurveOptions> curve;
   // Whether a subscription can match what is published; others are not kept.
   absl::AnyInvocable<bool(std::string_view topic)> is_topic;
@@ -112,7 +116,9 @@ class Sockets {
 
   // Throws zmq::error_t.
   void Open();
-  ::zmq::socket_t OpenDoor(::zmq::socket_type type, int port, int64_t max_message_bytes);
+  Connections::Limits RouterLimits() const;
+  ::zmq::socket_t MakeDoor(::zmq::socket_type type, int64_t max_message_bytes);
+  void Bind(::zmq::socket_t& door, int port);
   void Loop();
   // False: it is time to stop. Throws zmq::error_t.
   bool Step();
@@ -137,6 +143,8 @@ class Sockets {
   std::optional<::zmq::socket_t> zap_;
   std::optional<::zmq::socket_t> router_;
   std::optional<::zmq::socket_t> pub_;
+  std::optional<Connections> router_connections_;
+  std::optional<Connections> pub_connections_;
   Receive receive_;
 
   absl::Mutex mu_;

@@ -93,6 +93,7 @@ absl::StatusOr<std::unique_ptr<ZmqPart>> ZmqPart::Create(ZmqOptions options,
                        .port = options.port,
                        .pubsub_port = options.pubsub_port,
                        .max_message_bytes = options.max_message_bytes,
+                       .max_unfinished_bytes = options.max_bytes,
                        .curve = *std::move(curve),
                        .is_topic = [identity = options.identity](std::string_view topic) {
                          return IsTopicOfSignal(topic, identity);
