@@ -75,6 +75,12 @@ class Process {
   // crashes: who has it is served after that part, and lets go of it in its Drain.
   std::shared_ptr<grpc::Channel> InProcessChannel(const ServicePart& part);
 
+  // A connection to a part that this process serves, by a socket that nobody else has; an
+  // error for any other part, or when the system gives no socket. For calls with long answers:
+  // gRPC's channel without a socket loses the last message of an answer whose status comes
+  // before the client asks for it, and never ends such a call.
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> LocalChannel(const ServicePart& part);
+
   // Prints "ready" on standard output when every part first is, then waits for
   // SIGTERM or SIGINT. Then: health says NOT_SERVING, and one after another, the last
   // served first, parts are drained and their ports closed, within the grace. What

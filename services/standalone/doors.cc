@@ -17,16 +17,20 @@ void AddFlags(server::CommandLine& line, DoorOptions& options) {
 
 absl::Status Doors::Open(DoorOptions options, server::Process& process,
                          const server::ProcessOptions& process_options, const std::string& identity,
-                         const std::shared_ptr<grpc::Channel>& ingest,
-                         const std::shared_ptr<grpc::Channel>& query) {
+                         const server::ServicePart& ingest, const server::ServicePart& query) {
   const std::string name = identity.empty() ? server::MachineName() : identity;
+  // Each has connections of its own, as gRPC bounds the calls of one.
   const auto prepare = [&](auto& door) {
     door.listen = process_options.listen;
     door.identity = name;
-    door.upstream.ingest.target = "this process";
-    door.upstream.ingest.channel = ingest;
-    door.upstream.query.target = "this process";
-    door.upstream.query.channel = query;
+    for (const auto& [options, part] :
+         {std::pair(&door.upstream.ingest, &ingest), std::pair(&door.upstream.query, &query)}) {
+      auto channel = process.LocalChannel(*part);
+      if (!channel.ok()) return channel.status();
+      options->target = "this process";
+      options->channel = *std::move(channel);
+    }
+    return absl::OkStatus();
   };
   const auto add = [&process](auto opened, auto& part) {
     if (!opened.ok()) return opened.status();
@@ -35,18 +39,18 @@ absl::Status Doors::Open(DoorOptions options, server::Process& process,
     return absl::OkStatus();
   };
 
-  prepare(options.http);
+  if (absl::Status status = prepare(options.http); !status.ok()) return status;
   http::TakeProcessOptions(process_options, options.http);
   if (options.http.port >= 0 || (options.http.https_port >= 0 && !options.http.tls_cert.empty())) {
     absl::Status status = add(http::HttpPart::Create(options.http, process.metrics()), http_);
     if (!status.ok()) return status;
   }
-  prepare(options.zmq);
+  if (absl::Status status = prepare(options.zmq); !status.ok()) return status;
   if (options.zmq.port >= 0 || options.zmq.pubsub_port >= 0) {
     absl::Status status = add(zeromq::ZmqPart::Create(options.zmq, process.metrics()), zmq_);
     if (!status.ok()) return status;
   }
-  prepare(options.line);
+  if (absl::Status status = prepare(options.line); !status.ok()) return status;
   if (options.line.port >= 0) {
     absl::Status status = add(line::LinePart::Create(options.line, process.metrics()), line_);
     if (!status.ok()) return status;

@@ -9,11 +9,8 @@
 #include "adapters/line/line_part.h"
 #include "adapters/zmq/zmq_part.h"
 #include "services/server/command_line.h"
+#include "services/server/part.h"
 #include "services/server/process.h"
-
-namespace grpc {
-class Channel;
-}
 
 namespace qasino::standalone {
 
@@ -38,8 +35,7 @@ class Doors {
   // closed when the process is. Once.
   absl::Status Open(DoorOptions options, server::Process& process,
                     const server::ProcessOptions& process_options, const std::string& identity,
-                    const std::shared_ptr<grpc::Channel>& ingest,
-                    const std::shared_ptr<grpc::Channel>& query);
+                    const server::ServicePart& ingest, const server::ServicePart& query);
 
  private:
   std::unique_ptr<http::HttpPart> http_;

@@ -122,8 +122,7 @@ int Main(int argc, char** argv) {
 
   // Last, because the adapters use the services, and are drained before them.
   if (absl::Status status = doors.Open(door_options, **process, line.process_options(), identity,
-                                       (*process)->InProcessChannel(ingest_for_query),
-                                       (*process)->InProcessChannel(**query));
+                                       ingest_for_query, **query);
       !status.ok()) {
     return stop(status);
   }
