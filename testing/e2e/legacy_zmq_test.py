@@ -74,6 +74,24 @@ def test_query(request_, sql):
     assert request_({"op": "query", "sql": sql}) == [RESULT]
 
 
+def test_many_long_answers_at_once_are_whole(qasino, sockets):
+    dealer = sockets.open(zmq.DEALER)
+    rows = 20_000
+    for number in range(20):
+        dealer.send_multipart([b"", json.dumps({"op": "query", "sql": (
+            f"WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT {rows}) "
+            f"SELECT x, printf('%0200d', x), {number} FROM c")}).encode()])
+    numbers = set()
+    for _ in range(20):
+        answer = json.loads(dealer.recv_multipart()[-1])
+        assert answer["response_op"] == "result_table", answer
+        assert len(answer["table"]["rows"]) == rows
+        numbers.add(answer["table"]["rows"][-1][2])
+    assert len(numbers) == 20
+    system.wait_for(lambda: "\nqasino_query_active 0\n" in qasino.query.http("/metrics")[1],
+                    "no query runs any more")
+
+
 def test_a_query_has_other_keys(request_):
     assert request_({"identity": "me", "op": "query", "sql": "select a, b from t",
                      "color": {"x": [1]}, "use_write_db": 0}) == [RESULT]
