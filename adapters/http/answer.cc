@@ -31,6 +31,7 @@ class MessageSink final : public BodySink {
   explicit MessageSink(const legacy::MessageLimits& limits) : parser_(limits) {}
 
   bool Write(std::string_view piece) override { return parser_.Write(piece); }
+  size_t held_bytes() const override { return parser_.held_bytes(); }
   absl::StatusOr<legacy::Message> Finish() { return parser_.Finish(); }
 
  private:

@@ -17,6 +17,8 @@ class BodySink {
   virtual ~BodySink() = default;
   // False: the rest is of no use to it, and is passed over.
   virtual bool Write(std::string_view piece) = 0;
+  // What it has made of what was written takes so much more memory, about.
+  virtual size_t held_bytes() const { return 0; }
 };
 
 // Keeps the body.
@@ -50,6 +52,8 @@ class BodyReader {
 
   // What the sink was given so far.
   size_t handed_on() const { return handed_on_; }
+  // What the body takes so far: that, and what the sink has made of it.
+  size_t held() const { return handed_on_ + sink_->held_bytes(); }
 
   // After the last piece: as status(), and INVALID_ARGUMENT when the gzip is not whole.
   absl::Status Finish();

@@ -380,7 +380,7 @@ Task<absl::Status> Session::ReadRest(BodyReader& reader) {
             fmt::format("the request's body is not HTTP: {}", error.message()));
       }
       if (!reader.status().ok()) co_return reader.status();
-      if (!HoldBody(reader.handed_on())) {
+      if (!HoldBody(reader.held())) {
         co_return absl::UnavailableError("too many bodies of requests arrive at the same time");
       }
       // Of chunks the frame counts as well.

@@ -134,6 +134,8 @@ MessageParser::~MessageParser() = default;
 
 bool MessageParser::Write(std::string_view piece) { return state_->reader.Write(piece); }
 
+size_t MessageParser::held_bytes() const { return state_->reader.held_bytes(); }
+
 absl::StatusOr<Message> MessageParser::Finish() {
   JsonReader& reader = state_->reader;
   if (absl::Status status = reader.Finish(); !status.ok()) return status;

@@ -65,6 +65,10 @@ class MessageParser {
   // throws.
   bool Write(std::string_view piece);
 
+  // What the table's cells so far take in memory, about, without the bytes of their texts: a
+  // text of three bytes, `"",`, takes some forty.
+  size_t held_bytes() const;
+
   // After the last piece. INVALID_ARGUMENT: the text is not JSON, with the place and the
   // fault, for the text behind `Could not parse POST body: `. RESOURCE_EXHAUSTED: over
   // the limit named. Once.

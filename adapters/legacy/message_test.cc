@@ -76,6 +76,16 @@ std::string Summary(const absl::StatusOr<Message>& message) {
                      message->sql.value_or("-"), message->use_write_db, publish);
 }
 
+TEST(MessageTest, TellsWhatTheCellsTake) {
+  MessageParser parser;
+  EXPECT_EQ(parser.held_bytes(), 0u);
+  ASSERT_TRUE(parser.Write(R"({"table":{"rows":[["",1])"));
+  const size_t one = parser.held_bytes();
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(parser.Write(R"(,["",1])"));
+  EXPECT_GE(parser.held_bytes(), one + 1000 * (sizeof(std::string) + sizeof(int64_t)));
+  EXPECT_LE(parser.held_bytes(), one + 1000 * 64);
+}
+
 TEST(MessageTest, ReadsAPublish) {
   const Message message = Parse(kGood);
   EXPECT_TRUE(message.is_object);

@@ -1,6 +1,7 @@
 #include "clients/tables/json_columns.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -90,6 +91,19 @@ void JsonColumns::Fail(absl::Status status) {
   failed_ = true;
   status_ = std::move(status);
   columns_ = {};
+}
+
+size_t JsonColumns::held_bytes() const {
+  // A text is a string and a pointer to it.
+  constexpr size_t kText = sizeof(std::string) + sizeof(std::string*);
+  size_t bytes = 0;
+  for (const Column& column : columns_) {
+    const v1::Column& cells = column.cells;
+    bytes += sizeof(Column) + sizeof(int64_t) * cells.integers_size() +
+             sizeof(double) * cells.reals_size() + kText * cells.texts_size() +
+             cells.kinds().size();
+  }
+  return bytes;
 }
 
 absl::Status JsonColumns::Finish(v1::Table* table) {

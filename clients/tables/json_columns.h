@@ -65,6 +65,9 @@ class JsonColumns {
   // Where a row should be.
   void NoRow();
 
+  // What the cells so far take in memory, about, without the bytes of their texts.
+  size_t held_bytes() const;
+
   // Gives `table`, which has the columns with names and types, the cells. INVALID_ARGUMENT
   // names the row, and the column if it is a cell that is wrong, both from 1;
   // RESOURCE_EXHAUSTED the limit passed. Once.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
 #include <exception>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -186,6 +187,11 @@ struct JsonReader::State {
 JsonReader::JsonReader(JsonShape shape) : state_(std::make_unique<State>(std::move(shape))) {}
 
 JsonReader::~JsonReader() = default;
+
+size_t JsonReader::held_bytes() const {
+  const std::optional<JsonColumns>& rows = state_->parser.handler().table().rows;
+  return rows.has_value() ? rows->held_bytes() : 0;
+}
 
 bool JsonReader::Write(std::string_view piece) {
   State& state = *state_;

@@ -82,6 +82,9 @@ class JsonReader {
   // Takes the next piece. False: it is of no use to go on, Finish says why.
   bool Write(std::string_view piece);
 
+  // What the table's cells so far take in memory, about, without the bytes of their texts.
+  size_t held_bytes() const;
+
   // After the last piece. INVALID_ARGUMENT: the text is not JSON, with line and column from 1;
   // RESOURCE_EXHAUSTED: too long, or no memory. Once, and the rest only after OK.
   absl::Status Finish();
