@@ -50,7 +50,7 @@ struct Message {
 // the last counts; other keys are passed over. persist, static, update and use_write_db
 // are on when truthy, as Python has it; keycols is a string of names separated by `;`, and
 // heeded with update only. Cells are strings, numbers, null, true (1) and false (0). Types
-// are the words of DESIGN's list, in any case (client::ParseColumnType). An integer that
+// are the words that client::ParseColumnType knows, in any case. An integer that
 // 64 bits cannot hold is an error in an INTEGER column and a real elsewhere.
 //
 // Not thread-safe.
