@@ -21,6 +21,7 @@
 #include "qasino/v1/snapshot.grpc.pb.h"
 #include "services/merge/fake_shard.h"
 #include "services/query/query_part.h"
+#include "services/server/socket_channel.h"
 
 // For tests of the query part: it, a store and ingest processes that have what a test gives
 // them, and questions to it over gRPC.
@@ -202,7 +203,9 @@ class FakeIngest : public v1::Ingest::Service {
   }
   ~FakeIngest() override { server_->Shutdown(absl::ToChronoTime(absl::Now())); }
 
-  IngestPeer Peer(const std::string& name) { return {name, server_->InProcessChannel({})}; }
+  IngestPeer Peer(const std::string& name) {
+    return {name, *server::SocketChannel(*server_, name)};
+  }
 
   void Collect(std::shared_ptr<const ShardImage> shard) {
     absl::MutexLock lock(&mutex_);
@@ -263,13 +266,13 @@ class QueryPartTest : public testing::Test {
     store_server_ = store_builder.BuildAndStart();
     options.identity = "query";
     absl::StatusOr<std::unique_ptr<QueryPart>> part =
-        QueryPart::Create(options, store_server_->InProcessChannel({}), registry_);
+        QueryPart::Create(options, *server::SocketChannel(*store_server_, "store"), registry_);
     ASSERT_TRUE(part.ok()) << part.status();
     part_ = *std::move(part);
     grpc::ServerBuilder builder;
     builder.RegisterService(&part_->service());
     server_ = builder.BuildAndStart();
-    stub_ = v1::Query::NewStub(server_->InProcessChannel({}));
+    stub_ = v1::Query::NewStub(*server::SocketChannel(*server_, "query"));
   }
 
   void TearDown() override {

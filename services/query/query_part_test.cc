@@ -265,7 +265,7 @@ TEST_F(QueryPartTest, ARequestThatDoesNotParseIsSaidToBe) {
   // Field 1, `sql`, with a byte that is not UTF-8.
   grpc::Slice slice(std::string("\x0a\x01\xff"));
   grpc::ByteBuffer request(&slice, 1);
-  grpc::GenericStub generic(server_->InProcessChannel({}));
+  grpc::GenericStub generic(*server::SocketChannel(*server_, "query"));
   grpc::ClientContext context;
   grpc::CompletionQueue queue;
   std::unique_ptr<grpc::ClientAsyncResponseReader<grpc::ByteBuffer>> call =

@@ -1,14 +1,12 @@
 #include "services/server/process.h"
 
 #include <fmt/format.h>
-#include <grpcpp/create_channel_posix.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
-#include <grpcpp/server_posix.h>
 #include <grpcpp/support/channel_arguments.h>
 #include <malloc.h>
 #include <poll.h>
@@ -17,7 +15,6 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -48,6 +45,7 @@
 #include "services/server/pem_file.h"
 #include "services/server/process_metrics.h"
 #include "services/server/read_size.h"
+#include "services/server/socket_channel.h"
 #include "services/server/version.h"
 
 namespace qasino::server {
@@ -576,17 +574,7 @@ std::shared_ptr<grpc::Channel> Process::InProcessChannel(const ServicePart& part
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Process::LocalChannel(const ServicePart& part) {
   for (const State::Served& one : state_->served) {
     if (one.part != &part || one.server == nullptr) continue;
-    int ends[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
-      return absl::ResourceExhaustedError(
-          fmt::format("no socket to {}: {}", part.name(), std::strerror(errno)));
-    }
-    // gRPC closes both.
-    grpc::AddInsecureChannelFromFd(one.server.get(), ends[0]);
-    grpc::ChannelArguments arguments;
-    arguments.SetMaxReceiveMessageSize(-1);
-    arguments.SetMaxSendMessageSize(-1);
-    return grpc::CreateCustomInsecureChannelFromFd(std::string(part.name()), ends[1], arguments);
+    return SocketChannel(*one.server, std::string(part.name()));
   }
   return absl::NotFoundError(fmt::format("{} is not served by this process", part.name()));
 }

@@ -75,10 +75,8 @@ class Process {
   // crashes: who has it is served after that part, and lets go of it in its Drain.
   std::shared_ptr<grpc::Channel> InProcessChannel(const ServicePart& part);
 
-  // A connection to a part that this process serves, by a socket that nobody else has; an
-  // error for any other part, or when the system gives no socket. For calls with long answers:
-  // gRPC's channel without a socket loses the last message of an answer whose status comes
-  // before the client asks for it, and never ends such a call.
+  // The same by a pair of sockets; see SocketChannel. For calls whose answers are streams. An
+  // error for a part that is not served, or when the system gives no socket.
   absl::StatusOr<std::shared_ptr<grpc::Channel>> LocalChannel(const ServicePart& part);
 
   // Prints "ready" on standard output when every part first is, then waits for

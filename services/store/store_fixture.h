@@ -16,6 +16,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "qasino/v1/snapshot.grpc.pb.h"
+#include "services/server/socket_channel.h"
 #include "services/store/faulty_file_system.h"
 #include "services/store/store.h"
 #include "services/store/testing.h"
@@ -47,7 +48,7 @@ class StoreTest : public ::testing::Test {
     builder.SetMaxReceiveMessageSize(32 << 20);
     server_ = builder.BuildAndStart();
     ASSERT_NE(server_, nullptr);
-    stub_ = v1::SnapshotStore::NewStub(server_->InProcessChannel({}));
+    stub_ = v1::SnapshotStore::NewStub(*server::SocketChannel(*server_, "store"));
   }
 
   void Stop() {
@@ -127,7 +128,7 @@ class StoreTest : public ::testing::Test {
   // One message, whatever it is.
   grpc::Status PutRaw(const std::string& bytes) { return CallRaw("PutShard", bytes); }
   grpc::Status CallRaw(const std::string& method, const std::string& bytes) {
-    grpc::GenericStub stub(server_->InProcessChannel({}));
+    grpc::GenericStub stub(*server::SocketChannel(*server_, "store"));
     grpc::CompletionQueue queue;
     const auto context = NewContext();
     const auto call = stub.PrepareCall(context.get(), "/qasino.v1.SnapshotStore/" + method, &queue);
