@@ -251,8 +251,8 @@ HOSTILE = {
     "json of many": ("SELECT count(*) FROM json_each('[' || replace(hex(zeroblob(3000000)), '0', "
                      "'1,') || '1]')", COSTS),
     "json patch of many keys": (
-        "SELECT json_patch('{' || replace(hex(zeroblob(30000)), '0', '\"a\":1,') || '\"a\":1}', "
-        "'{' || replace(hex(zeroblob(30000)), '0', '\"b\":1,') || '\"b\":1}')",
+        "SELECT json_patch('{' || replace(hex(zeroblob(6000)), '0', '\"a\":1,') || '\"a\":1}', "
+        "'{' || replace(hex(zeroblob(6000)), '0', '\"b\":1,') || '\"b\":1}')",
         ("INVALID_ARGUMENT", "json_patch.*product")),
     "json tree that is crossed": (
         "WITH j(x) AS (SELECT '[' || replace(hex(zeroblob(5000)), '0', '1,') || '1]') SELECT "
