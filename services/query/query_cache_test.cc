@@ -377,10 +377,12 @@ TEST_F(QueryCacheTest, AClientThatDoesNotReadTheOnlyMessageIsEnded) {
   Start({.timeout = absl::Seconds(1)});
   WaitUntilReady();
   // More than the system and gRPC take without its being read.
-  auto call = Begin("SELECT zeroblob(20000000)");
+  auto call = Begin("SELECT zeroblob(16000000)");
   call->reader->WaitForInitialMetadata();
   WaitUntilActive(0);
-  EXPECT_FALSE(call->Finish().ok());
+  const grpc::Status status = call->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_EQ(status.error_message(), "the answer was not read whole within 1s (--query-timeout)");
 }
 
 TEST_F(QueryCacheTest, UnderSwapsAndCancels) {

@@ -1,6 +1,7 @@
 #include "services/query/query_call.h"
 
 #include <fmt/format.h>
+#include <grpc/grpc.h>
 
 #include <limits>
 #include <string>
@@ -401,23 +402,22 @@ void QueryCall::OnWriteDone(bool ok) {
   }
 }
 
-bool QueryCall::IsStuck(absl::Time now) const {
-  absl::MutexLock lock(&mutex_);
-  return writing_ && !working_ && !finishing_ && now > limits_.deadline;
-}
-
 void QueryCall::InterruptOverdue(absl::Time now) {
   if (now > limits_.deadline) cancellation_.Interrupt();
 }
 
-void QueryCall::CancelFromOutside() {
+void QueryCall::EndOverdueWrite(absl::Time now) {
   {
     absl::MutexLock lock(&mutex_);
-    if (finishing_) return;
+    if (!writing_ || working_ || finishing_ || now <= limits_.deadline) return;
     ++holds_;
   }
   cancellation_.Cancel();
-  context_->TryCancel();
+  // As TryCancel, which has no words of ours: a status goes out past the write that waits.
+  const std::string why =
+      fmt::format("the answer was not read whole within {}", limits_.deadline_words);
+  grpc_call_cancel_with_status(context_->c_call(), GRPC_STATUS_DEADLINE_EXCEEDED, why.c_str(),
+                               nullptr);
   Step step;
   grpc::Status end;
   {

@@ -88,12 +88,8 @@ class QueryCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   // Stops its statement when that is over its time and has not seen it.
   void InterruptOverdue(absl::Time now);
 
-  // Cancels the call from outside: its client stops reading and its time is over, or the
-  // server stops. Any thread; no effect on a call that is ending.
-  void CancelFromOutside() ABSL_LOCKS_EXCLUDED(mutex_);
-
-  // Its time is over and it waits for its client, so that nothing else will end it.
-  bool IsStuck(absl::Time now) const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Ends a call whose time is over while it waits for its client to read: nothing else will.
+  void EndOverdueWrite(absl::Time now) ABSL_LOCKS_EXCLUDED(mutex_);
 
   void OnWriteDone(bool ok) override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnCancel() override ABSL_LOCKS_EXCLUDED(mutex_);

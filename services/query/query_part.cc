@@ -463,7 +463,7 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
       const absl::Time now = absl::Now();
       for (const std::shared_ptr<QueryCall>& call : calls) {
         call->InterruptOverdue(now);
-        if (call->IsStuck(now)) call->CancelFromOutside();
+        call->EndOverdueWrite(now);
         call->EndOverdueWait(now);
       }
     }

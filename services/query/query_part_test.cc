@@ -196,7 +196,9 @@ TEST_F(QueryPartTest, AClientThatDoesNotReadIsEndedAtTheTimeLimit) {
   WaitUntilActive(0);
   while (reader->Read(&response)) {
   }
-  EXPECT_FALSE(reader->Finish().ok());
+  const grpc::Status status = reader->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_EQ(status.error_message(), "the answer was not read whole within 1s (--query-timeout)");
 }
 
 TEST_F(QueryPartTest, MoreQueriesThanTheLimitAreRefused) {
