@@ -20,7 +20,7 @@ int HexDigit(char c) {
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-absl::StatusOr<std::string> Decode(std::string_view text, bool plus_is_blank) {
+absl::StatusOr<std::string> Decode(std::string_view text) {
   std::string decoded;
   decoded.reserve(text.size());
   for (size_t at = 0; at < text.size(); ++at) {
@@ -34,7 +34,7 @@ absl::StatusOr<std::string> Decode(std::string_view text, bool plus_is_blank) {
       decoded.push_back(static_cast<char>(high * 16 + low));
       at += 2;
     } else {
-      decoded.push_back(plus_is_blank && text[at] == '+' ? ' ' : text[at]);
+      decoded.push_back(text[at] == '+' ? ' ' : text[at]);
     }
   }
   if (decoded.find('\0') != std::string::npos) {
@@ -68,10 +68,6 @@ Target SplitTarget(std::string_view target) {
   return split;
 }
 
-absl::StatusOr<std::string> PercentDecode(std::string_view text) {
-  return Decode(text, /*plus_is_blank=*/false);
-}
-
 absl::StatusOr<Parameters> Parameters::Parse(std::string_view query) {
   Parameters parsed;
   size_t number = 0;
@@ -85,12 +81,12 @@ absl::StatusOr<Parameters> Parameters::Parse(std::string_view query) {
           fmt::format("the URL has more than {} parameters", kMaxParameters));
     }
     const size_t equals = parameter.find('=');
-    absl::StatusOr<std::string> name = Decode(parameter.substr(0, equals), true);
+    absl::StatusOr<std::string> name = Decode(parameter.substr(0, equals));
     if (!name.ok()) {
       return About(fmt::format("the name of parameter {} of the URL", number), name.status());
     }
     if (equals == parameter.npos) continue;
-    absl::StatusOr<std::string> value = Decode(parameter.substr(equals + 1), true);
+    absl::StatusOr<std::string> value = Decode(parameter.substr(equals + 1));
     if (!value.ok()) {
       return About(name->size() <= kShownBytes ? fmt::format("parameter '{}' of the URL", *name)
                                                : fmt::format("parameter {} of the URL", number),

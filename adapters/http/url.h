@@ -23,16 +23,13 @@ struct Target {
 // should not send, is dropped. The halves point into `target`.
 Target SplitTarget(std::string_view target);
 
-// `text` with each %XX as the byte that it stands for. A `%` without two hexadecimal digits
-// behind it stands for itself, as the original has it: curl lines with `LIKE '%x%'` rely on
-// it. INVALID_ARGUMENT: a zero byte, or no valid UTF-8.
-absl::StatusOr<std::string> PercentDecode(std::string_view text);
-
 // The parameters of a query string, decoded:
 //
 //   op=query&sql=select%201%3B&format=text
 //
-// `+` is a blank. A `;` that is not escaped separates as `&` does, so `sql=select 1;` is
+// `+` is a blank, and %XX the byte that it stands for. A `%` without two hexadecimal digits
+// behind it stands for itself, as the original has it: curl lines with `LIKE '%x%'` rely on
+// it. A `;` that is not escaped separates as `&` does, so `sql=select 1;` is
 // "select 1" and `sql=select 1;drop table t` is that as well: what has no `=` is no
 // parameter. Of a name that comes again the first value counts.
 class Parameters {
@@ -40,8 +37,8 @@ class Parameters {
   // Counted with those that have no name or no value.
   static constexpr size_t kMaxParameters = 64;
 
-  // The caller bounds the length of `query`. INVALID_ARGUMENT: more than kMaxParameters,
-  // and as PercentDecode, with the parameter's number or name.
+  // The caller bounds the length of `query`. INVALID_ARGUMENT: more than kMaxParameters, or
+  // a zero byte or invalid UTF-8 in the parameter that the message names.
   static absl::StatusOr<Parameters> Parse(std::string_view query);
 
   // The value, which may be empty; valid as long as this object. Names are case-sensitive.

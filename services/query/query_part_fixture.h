@@ -21,7 +21,7 @@
 #include "qasino/v1/snapshot.grpc.pb.h"
 #include "services/merge/fake_shard.h"
 #include "services/query/query_part.h"
-#include "services/server/socket_channel.h"
+#include "services/server/local_listener.h"
 
 // For tests of the query part: it, a store and ingest processes that have what a test gives
 // them, and questions to it over gRPC.
@@ -199,13 +199,15 @@ class FakeIngest : public v1::Ingest::Service {
   FakeIngest() {
     grpc::ServerBuilder builder;
     builder.RegisterService(this);
+    listener_ = *server::LocalListener::Create(builder);
     server_ = builder.BuildAndStart();
   }
-  ~FakeIngest() override { server_->Shutdown(absl::ToChronoTime(absl::Now())); }
-
-  IngestPeer Peer(const std::string& name) {
-    return {name, *server::SocketChannel(*server_, name)};
+  ~FakeIngest() override {
+    listener_.reset();
+    server_->Shutdown(absl::ToChronoTime(absl::Now()));
   }
+
+  IngestPeer Peer(const std::string& name) { return {name, listener_->NewChannel()}; }
 
   void Collect(std::shared_ptr<const ShardImage> shard) {
     absl::MutexLock lock(&mutex_);
@@ -244,6 +246,7 @@ class FakeIngest : public v1::Ingest::Service {
   grpc::Status status_ ABSL_GUARDED_BY(mutex_);
   bool blocked_ ABSL_GUARDED_BY(mutex_) = false;
   std::atomic<int> copies_ = 0;
+  std::unique_ptr<server::LocalListener> listener_;
   std::unique_ptr<grpc::Server> server_;
 };
 
@@ -263,22 +266,26 @@ class QueryPartTest : public testing::Test {
     if (offer_empty) store_.Offer(ManifestOf(0, {}), {});
     grpc::ServerBuilder store_builder;
     store_builder.RegisterService(&store_);
+    store_listener_ = *server::LocalListener::Create(store_builder);
     store_server_ = store_builder.BuildAndStart();
     options.identity = "query";
     absl::StatusOr<std::unique_ptr<QueryPart>> part =
-        QueryPart::Create(options, *server::SocketChannel(*store_server_, "store"), registry_);
+        QueryPart::Create(options, store_listener_->NewChannel(), registry_);
     ASSERT_TRUE(part.ok()) << part.status();
     part_ = *std::move(part);
     grpc::ServerBuilder builder;
     builder.RegisterService(&part_->service());
+    listener_ = *server::LocalListener::Create(builder);
     server_ = builder.BuildAndStart();
-    stub_ = v1::Query::NewStub(*server::SocketChannel(*server_, "query"));
+    stub_ = v1::Query::NewStub(listener_->NewChannel());
   }
 
   void TearDown() override {
+    listener_.reset();
     if (server_ != nullptr) server_->Shutdown();
     part_.reset();
     store_.Stop();
+    store_listener_.reset();
     if (store_server_ != nullptr) store_server_->Shutdown();
   }
 
@@ -394,8 +401,10 @@ class QueryPartTest : public testing::Test {
 
   prometheus::Registry registry_;
   FakeStore store_;
+  std::unique_ptr<server::LocalListener> store_listener_;
   std::unique_ptr<grpc::Server> store_server_;
   std::unique_ptr<QueryPart> part_;
+  std::unique_ptr<server::LocalListener> listener_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<v1::Query::Stub> stub_;
 };

@@ -40,12 +40,12 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "services/server/listen_address.h"
+#include "services/server/local_listener.h"
 #include "services/server/log.h"
 #include "services/server/metrics_server.h"
 #include "services/server/pem_file.h"
 #include "services/server/process_metrics.h"
 #include "services/server/read_size.h"
-#include "services/server/socket_channel.h"
 #include "services/server/version.h"
 
 namespace qasino::server {
@@ -349,7 +349,9 @@ class LastResort {
 struct Process::State {
   struct Served {
     Part* part;
-    std::unique_ptr<grpc::Server> server;  // null for a part without a service
+    // Null for a part without a service.
+    std::unique_ptr<grpc::Server> server;
+    std::unique_ptr<LocalListener> listener;
   };
 
   explicit State(const ProcessOptions& options) : options(options) {}
@@ -415,14 +417,12 @@ void Process::State::DrainDoors(absl::Time deadline) {
   for (; !served.empty() && served.back().server == nullptr; served.pop_back()) {
     doors.push_back(BeginDrain(*served.back().part, deadline));
   }
-  // A door may use a channel within the process until its Drain returns, which is after it has
-  // hung up on the clients that were left at the deadline.
+  // A Drain returns after the door has hung up on the clients that were left at the deadline.
   for (Draining& door : doors) EndDrain(std::move(door), deadline, kHangUpTime);
 }
 
 void Process::State::Close(absl::Time deadline) {
-  // At once is still in order: a part may use another one of this process, and gRPC crashes
-  // when an in-process channel is used after its server was shut down.
+  // At once is still in order: a part may use another one of this process.
   if (deadline == absl::InfinitePast()) deadline = absl::Now() + kAtOnce;
   if (watch != nullptr) watch->Stop();
   for (Served& one : served) {
@@ -435,6 +435,7 @@ void Process::State::Close(absl::Time deadline) {
       continue;
     }
     Drain(*last.part, deadline);
+    last.listener.reset();
     const absl::Time now = absl::Now();
     last.server->Shutdown(absl::ToChronoTime(std::min(std::max(deadline, now), now + kCloseTime)));
     last.server->Wait();
@@ -531,6 +532,8 @@ absl::StatusOr<int> Process::Serve(ServicePart& part, int port) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, kMostReadAtOnce);
+  auto listener = LocalListener::Create(builder);
+  if (!listener.ok()) return fail(listener.status());
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr || bound == 0) {
     if (server != nullptr) server->Shutdown(absl::ToChronoTime(absl::Now()));
@@ -545,14 +548,14 @@ absl::StatusOr<int> Process::Serve(ServicePart& part, int port) {
   grpc::HealthCheckServiceInterface* health = server->GetHealthCheckService();
   health->SetServingStatus("", false);
   health->SetServingStatus(std::string(part.service_name()), false);
-  state_->served.push_back({&part, std::move(server)});
+  state_->served.push_back({&part, std::move(server), *std::move(listener)});
   state_->watch->Add({&part, health, std::string(part.service_name())});
   PrintLine(fmt::format("listening: {} grpc {}", part.name(), JoinHostPort(options.listen, bound)));
   return bound;
 }
 
 void Process::Add(Part& part, const std::vector<Door>& doors) {
-  state_->served.push_back({&part, nullptr});
+  state_->served.push_back({&part, nullptr, nullptr});
   state_->watch->Add({&part});
   for (const Door& door : doors) {
     PrintLine(fmt::format("listening: {} {} {}", door.name, door.protocol,
@@ -560,23 +563,11 @@ void Process::Add(Part& part, const std::vector<Door>& doors) {
   }
 }
 
-std::shared_ptr<grpc::Channel> Process::InProcessChannel(const ServicePart& part) {
+std::shared_ptr<grpc::Channel> Process::LocalChannel(const ServicePart& part) {
   for (const State::Served& one : state_->served) {
-    if (one.part != &part || one.server == nullptr) continue;
-    grpc::ChannelArguments arguments;
-    arguments.SetMaxReceiveMessageSize(-1);
-    arguments.SetMaxSendMessageSize(-1);
-    return one.server->InProcessChannel(arguments);
+    if (one.part == &part && one.listener != nullptr) return one.listener->NewChannel();
   }
   return nullptr;
-}
-
-absl::StatusOr<std::shared_ptr<grpc::Channel>> Process::LocalChannel(const ServicePart& part) {
-  for (const State::Served& one : state_->served) {
-    if (one.part != &part || one.server == nullptr) continue;
-    return SocketChannel(*one.server, std::string(part.name()));
-  }
-  return absl::NotFoundError(fmt::format("{} is not served by this process", part.name()));
 }
 
 int Process::Run() {

@@ -70,14 +70,9 @@ class Process {
   // of the services.
   void Add(Part& part, const std::vector<Door>& doors);
 
-  // A channel to a part that this process serves, without a socket; null for any other
-  // part. Nothing may be called on it once that part's port is closed, for gRPC then
-  // crashes: who has it is served after that part, and lets go of it in its Drain.
-  std::shared_ptr<grpc::Channel> InProcessChannel(const ServicePart& part);
-
-  // The same by a pair of sockets; see SocketChannel. For calls whose answers are streams. An
-  // error for a part that is not served, or when the system gives no socket.
-  absl::StatusOr<std::shared_ptr<grpc::Channel>> LocalChannel(const ServicePart& part);
+  // A channel to a part that this process serves, with a connection of its own; see
+  // LocalListener. Null for any other part.
+  std::shared_ptr<grpc::Channel> LocalChannel(const ServicePart& part);
 
   // Prints "ready" on standard output when every part first is, then waits for
   // SIGTERM or SIGINT. Then: health says NOT_SERVING, and one after another, the last

@@ -237,20 +237,20 @@ grpc::Status Publish(const std::shared_ptr<grpc::Channel>& channel, int64_t* gen
   return status;
 }
 
-TEST(ProcessTest, ServesAPartOnASocketAndInProcess) {
+TEST(ProcessTest, ServesAPartOnAPortAndInProcess) {
   Running running;
   FakeIngest ingest;
   const int port = running.Serve(ingest);
   int64_t generation = 0;
   EXPECT_TRUE(Publish(ChannelTo(port), &generation).ok());
   EXPECT_EQ(generation, 17);
-  const auto in_process = running.process->InProcessChannel(ingest);
+  const auto in_process = running.process->LocalChannel(ingest);
   ASSERT_NE(in_process, nullptr);
   generation = 0;
   EXPECT_TRUE(Publish(in_process, &generation).ok());
   EXPECT_EQ(generation, 17);
   FakeQuery other;
-  EXPECT_EQ(running.process->InProcessChannel(other), nullptr);
+  EXPECT_EQ(running.process->LocalChannel(other), nullptr);
   running.process.reset();
 }
 
@@ -473,7 +473,7 @@ TEST(ProcessTest, DoorsThatAreHeldOpenLeaveTimeToTheServicesBehindThem) {
   Running running(options);
   FakeIngest ingest;
   running.Serve(ingest);
-  const auto channel = running.process->InProcessChannel(ingest);
+  const auto channel = running.process->LocalChannel(ingest);
   absl::Notification first_began, second_began;
   std::atomic<int> ended = 0;
   const auto held_open = [&](absl::Time deadline, absl::Notification& mine,

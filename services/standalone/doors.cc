@@ -25,12 +25,9 @@ absl::Status Doors::Open(DoorOptions options, server::Process& process,
     door.identity = name;
     for (const auto& [options, part] :
          {std::pair(&door.upstream.ingest, &ingest), std::pair(&door.upstream.query, &query)}) {
-      auto channel = process.LocalChannel(*part);
-      if (!channel.ok()) return channel.status();
       options->target = "this process";
-      options->channel = *std::move(channel);
+      options->channel = process.LocalChannel(*part);
     }
-    return absl::OkStatus();
   };
   const auto add = [&process](auto opened, auto& part) {
     if (!opened.ok()) return opened.status();
@@ -39,18 +36,18 @@ absl::Status Doors::Open(DoorOptions options, server::Process& process,
     return absl::OkStatus();
   };
 
-  if (absl::Status status = prepare(options.http); !status.ok()) return status;
+  prepare(options.http);
   http::TakeProcessOptions(process_options, options.http);
   if (options.http.port >= 0 || (options.http.https_port >= 0 && !options.http.tls_cert.empty())) {
     absl::Status status = add(http::HttpPart::Create(options.http, process.metrics()), http_);
     if (!status.ok()) return status;
   }
-  if (absl::Status status = prepare(options.zmq); !status.ok()) return status;
+  prepare(options.zmq);
   if (options.zmq.port >= 0 || options.zmq.pubsub_port >= 0) {
     absl::Status status = add(zeromq::ZmqPart::Create(options.zmq, process.metrics()), zmq_);
     if (!status.ok()) return status;
   }
-  if (absl::Status status = prepare(options.line); !status.ok()) return status;
+  prepare(options.line);
   if (options.line.port >= 0) {
     absl::Status status = add(line::LinePart::Create(options.line, process.metrics()), line_);
     if (!status.ok()) return status;

@@ -101,15 +101,16 @@ int Main(int argc, char** argv) {
   if (auto bound = (*process)->Serve(**store, store_port); !bound.ok()) {
     return stop(bound.status());
   }
-  const auto channel = (*process)->InProcessChannel(**store);
 
-  auto query = query::QueryPart::Create(query_options, channel, (*process)->metrics());
+  auto query = query::QueryPart::Create(query_options, (*process)->LocalChannel(**store),
+                                        (*process)->metrics());
   if (!query.ok()) return stop(query.status());
   if (auto bound = (*process)->Serve(**query, query_port); !bound.ok()) {
     return stop(bound.status());
   }
 
-  auto ingest = ingest::IngestPart::Create(ingest_options, channel, (*process)->metrics());
+  auto ingest = ingest::IngestPart::Create(ingest_options, (*process)->LocalChannel(**store),
+                                           (*process)->metrics());
   if (!ingest.ok()) return stop(ingest.status());
   IngestForQuery ingest_for_query(**ingest, **query);
   if (auto bound = (*process)->Serve(ingest_for_query, ingest_port); !bound.ok()) {
@@ -117,7 +118,7 @@ int Main(int argc, char** argv) {
   }
   auto peers = query::MakeIngestPeers(other_ingests);
   if (!peers.ok()) return stop(peers.status());
-  peers->push_back({"of this process", (*process)->InProcessChannel(ingest_for_query)});
+  peers->push_back({"of this process", (*process)->LocalChannel(ingest_for_query)});
   (*query)->SetIngests(*std::move(peers));
 
   // Last, because the adapters use the services, and are drained before them.

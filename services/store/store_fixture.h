@@ -16,7 +16,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "qasino/v1/snapshot.grpc.pb.h"
-#include "services/server/socket_channel.h"
+#include "services/server/local_listener.h"
 #include "services/store/faulty_file_system.h"
 #include "services/store/store.h"
 #include "services/store/testing.h"
@@ -46,14 +46,16 @@ class StoreTest : public ::testing::Test {
     grpc::ServerBuilder builder;
     builder.RegisterService(&part_->service());
     builder.SetMaxReceiveMessageSize(32 << 20);
+    listener_ = *server::LocalListener::Create(builder);
     server_ = builder.BuildAndStart();
     ASSERT_NE(server_, nullptr);
-    stub_ = v1::SnapshotStore::NewStub(*server::SocketChannel(*server_, "store"));
+    stub_ = v1::SnapshotStore::NewStub(listener_->NewChannel());
   }
 
   void Stop() {
     if (part_ == nullptr) return;
     part_->Drain(absl::Now() + kPatience);
+    listener_.reset();
     server_->Shutdown();
     stub_.reset();
     server_.reset();
@@ -128,7 +130,7 @@ class StoreTest : public ::testing::Test {
   // One message, whatever it is.
   grpc::Status PutRaw(const std::string& bytes) { return CallRaw("PutShard", bytes); }
   grpc::Status CallRaw(const std::string& method, const std::string& bytes) {
-    grpc::GenericStub stub(*server::SocketChannel(*server_, "store"));
+    grpc::GenericStub stub(listener_->NewChannel());
     grpc::CompletionQueue queue;
     const auto context = NewContext();
     const auto call = stub.PrepareCall(context.get(), "/qasino.v1.SnapshotStore/" + method, &queue);
@@ -274,6 +276,7 @@ class StoreTest : public ::testing::Test {
   StoreOptions options_;
   std::unique_ptr<prometheus::Registry> registry_;
   std::unique_ptr<StorePart> part_;
+  std::unique_ptr<server::LocalListener> listener_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<v1::SnapshotStore::Stub> stub_;
 };

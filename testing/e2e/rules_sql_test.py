@@ -274,7 +274,7 @@ LIMITS = {
     "rows": (ENDLESS + "SELECT i FROM n", "RESOURCE_EXHAUSTED", "200,?000"),
     "memory": ("SELECT " + ", ".join(["randomblob(15000000)"] * 5), "RESOURCE_EXHAUSTED",
                "memory"),
-    "memory for sorting": (ENDLESS + "SELECT x FROM (SELECT hex(randomblob(50000)) AS x FROM n "
+    "memory for sorting": (ENDLESS + "SELECT x FROM (SELECT i || hex(zeroblob(50000)) AS x FROM n "
                            "LIMIT 5000) ORDER BY x", "RESOURCE_EXHAUSTED", "memory|MiB"),
 }
 

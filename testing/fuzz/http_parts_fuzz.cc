@@ -26,12 +26,6 @@ constexpr uint64_t kMostBytes = 100'000;
 void TryTarget(std::string_view bytes) {
   const http::Target target = http::SplitTarget(bytes);
   Require(!target.path.empty(), "a target has a path");
-  const absl::StatusOr<std::string> path = http::PercentDecode(target.path);
-  if (path.ok()) {
-    Require(client::IsUtf8(*path) && path->find('\0') == path->npos, "a path is text");
-  } else {
-    RequireGoodMessage(path.status());
-  }
   const absl::StatusOr<http::Parameters> parameters = http::Parameters::Parse(target.query);
   if (!parameters.ok()) return RequireGoodMessage(parameters.status());
   for (const char* name : {"op", "sql", "format"}) {
