@@ -249,11 +249,11 @@ TEST_F(UpstreamTest, ClosesUnderLoad) {
   }
 }
 
-TEST_F(UpstreamTest, ChannelsWithinTheProcess) {
+TEST_F(UpstreamTest, ChannelsThatAreGiven) {
   {
     UpstreamOptions options;
-    options.ingest.channel = ingest_.InProcessChannel();
-    options.query.channel = query_.InProcessChannel();
+    options.ingest.channel = ingest_.NewChannel();
+    options.query.channel = query_.NewChannel();
     Open(options);
   }
   WaitUntilReady();

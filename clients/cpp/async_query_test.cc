@@ -602,9 +602,8 @@ TEST_F(AsyncQueryTest, AChannelWithinTheProcess) {
   });
   ConnectOptions options;
   options.target = "this process";
-  options.channel = server_.InProcessChannel();
+  options.channel = server_.NewChannel();
   client_ = *AsyncQueryClient::Create(options);
-  options.channel = nullptr;
   for (int i = 0; i < 100; ++i) {
     Answer answer(client_->Start(Request("select")));
     EXPECT_TRUE(answer.status.ok()) << answer.status;

@@ -140,9 +140,7 @@ Channel::Channel(std::shared_ptr<grpc::Channel> channel, const ConnectOptions& o
       options_(options),
       peer_(absl::StrCat(Absl(server), " at ", options.target)) {}
 
-grpc_connectivity_state Channel::State(bool connect) const {
-  return options_.channel != nullptr ? GRPC_CHANNEL_READY : channel_->GetState(connect);
-}
+grpc_connectivity_state Channel::State(bool connect) const { return channel_->GetState(connect); }
 
 absl::Time Channel::Deadline(const CallOptions& call) const {
   return absl::Now() + (call.timeout > absl::ZeroDuration() ? call.timeout : options_.timeout);

@@ -39,8 +39,7 @@ class Channel {
   // "qasino-ingest at 127.0.0.1:15601".
   const std::string& peer() const { return peer_; }
 
-  // gRPC's state of the connection, after asking for one if `connect`. READY for a channel
-  // that came with the options, for one within the process has no connection.
+  // gRPC's state of the connection, after asking for one if `connect`.
   grpc_connectivity_state State(bool connect) const;
 
   // When a call that begins now must be over.

@@ -1,7 +1,9 @@
 #include "clients/cpp/fake_server.h"
 
 #include <grpcpp/channel.h>
+#include <grpcpp/create_channel.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/security/credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
@@ -104,8 +106,8 @@ void FakeServer::SetServing(const std::string& service, bool serving) {
   if (server_ != nullptr) server_->GetHealthCheckService()->SetServingStatus(service, serving);
 }
 
-std::shared_ptr<grpc::Channel> FakeServer::InProcessChannel() {
-  return server_->InProcessChannel(grpc::ChannelArguments());
+std::shared_ptr<grpc::Channel> FakeServer::NewChannel() const {
+  return grpc::CreateChannel(absl::StrCat("127.0.0.1:", port_), grpc::InsecureChannelCredentials());
 }
 
 void FakeServer::Stop() {

@@ -62,8 +62,8 @@ class FakeServer final {
   // lasts over a Stop.
   void SetServing(const std::string& service, bool serving);
 
-  // To the server that runs, without a socket.
-  std::shared_ptr<grpc::Channel> InProcessChannel();
+  // To be given to a client.
+  std::shared_ptr<grpc::Channel> NewChannel() const;
 
   int port() const { return port_; }
   // To this server, in time limits and waits that suit a test.

@@ -87,15 +87,14 @@ TEST(HealthWatcherTest, SaysThatTheServiceIsNotThere) {
   WaitUntilSaid(*watcher, "does not serve qasino.v1.Query");
 }
 
-TEST(HealthWatcherTest, AChannelWithinTheProcess) {
+TEST(HealthWatcherTest, AChannelThatIsGiven) {
   FakeServer server;
   server.SetServing(kService, false);
   server.Start();
   ConnectOptions options;
   options.target = "this process";
-  options.channel = server.InProcessChannel();
+  options.channel = server.NewChannel();
   auto watcher = Watch(options);
-  options.channel = nullptr;
   WaitUntilSaid(*watcher, "is not ready");
   server.SetServing(kService, true);
   WaitUntilReady(*watcher);

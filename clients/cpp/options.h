@@ -44,9 +44,9 @@ struct RetryPolicy {
 struct ConnectOptions {
   // "host:port"; an IPv6 address in brackets.
   std::string target;
-  // A channel to the service that is there already, such as one within the process, in
-  // the place of a connection; `target` is then only how messages call it, and `tls` is
-  // not used. Whoever gave it closes the clients before the server.
+  // A channel to the service that is there already, in the place of one that the client makes:
+  // `target` is then only how messages call it, and the limits of messages, `tls` and `keepalive`
+  // are the channel's own. Not gRPC's channel without a socket, which has no state.
   std::shared_ptr<grpc::Channel> channel;
   TlsOptions tls;
   // The time limit of a call that does not bring its own. More than 0.

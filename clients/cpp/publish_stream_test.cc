@@ -587,16 +587,15 @@ TEST(PublishStreamTest, FailWhenAwayDoesNotWaitLongForAConnection) {
   EXPECT_TRUE((*stream)->Finish().ok());
 }
 
-TEST(PublishStreamTest, AChannelWithinTheProcess) {
+TEST(PublishStreamTest, AChannelThatIsGiven) {
   FakeServer server;
   server.publish_stream = [](auto*, ServerStream* stream) { return AnswerAll(stream); };
   server.Start();
   ConnectOptions options;
   options.target = "this process";
-  options.channel = server.InProcessChannel();
+  options.channel = server.NewChannel();
   Log log;
   auto stream = PublishStream::Create(options, {.fail_when_away = true});
-  options.channel = nullptr;
   for (int64_t i = 0; i < 1000; ++i) {
     ASSERT_TRUE((*stream)->Send(Request(i), log.Callback()).ok());
   }

@@ -175,7 +175,7 @@ TEST_F(RetainedTest, DrainLetsGoOfThoseWhoWait) {
   part_->Drain(absl::Now());
   asker.join();
   store_.Stop();
-  store_listener_.reset();
+  store_listener_->Stop();
   store_server_->Shutdown();
   store_server_.reset();
 }

@@ -383,6 +383,7 @@ TEST_F(QueryCacheTest, AClientThatDoesNotReadTheOnlyMessageIsEnded) {
   const grpc::Status status = call->Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
   EXPECT_EQ(status.error_message(), "the answer was not read whole within 1s (--query-timeout)");
+  EXPECT_EQ(Metric("qasino_query_queries_total", "deadline_exceeded"), 1);
 }
 
 TEST_F(QueryCacheTest, UnderSwapsAndCancels) {

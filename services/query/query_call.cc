@@ -410,6 +410,7 @@ void QueryCall::EndOverdueWrite(absl::Time now) {
   {
     absl::MutexLock lock(&mutex_);
     if (!writing_ || working_ || finishing_ || now <= limits_.deadline) return;
+    overdue_ = true;
     ++holds_;
   }
   cancellation_.Cancel();
@@ -463,7 +464,7 @@ void QueryCall::OnDone() {
   QueryOutcome outcome;
   {
     absl::MutexLock lock(&mutex_);
-    outcome.code = end_.code();
+    outcome.code = overdue_ ? absl::StatusCode::kDeadlineExceeded : end_.code();
     outcome.rows = rows_;
     outcome.from = from_;
   }

@@ -161,6 +161,8 @@ class QueryCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   bool finishing_ ABSL_GUARDED_BY(mutex_) = false;
   // Those who use the context from outside; it lives until they are done.
   int holds_ ABSL_GUARDED_BY(mutex_) = 0;
+  // The client was told so, whatever `end_` comes to.
+  bool overdue_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status end_ ABSL_GUARDED_BY(mutex_);
   uint64_t rows_ ABSL_GUARDED_BY(mutex_) = 0;
   AnswerFrom from_ ABSL_GUARDED_BY(mutex_) = AnswerFrom::kRun;

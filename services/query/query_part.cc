@@ -295,7 +295,7 @@ class QueryPart::State : public v1::Query::WithRawCallbackMethod_Query<v1::Query
       idle = mutex_.AwaitWithDeadline(absl::Condition(&none), deadline);
       running = calls_.size();
     }
-    // A store in this process is closed next, and its channel must not be used after that.
+    // A store in this process is closed next.
     views_.Stop();
     watcher_.Stop();
     retained_.Stop();

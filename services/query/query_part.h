@@ -27,7 +27,8 @@ struct QueryOptions {
   // --identity: the server's name in SnapshotInfo, and in the internal tables while no
   // ingest process has handed in a shard. Empty: the machine's name.
   std::string identity;
-  // --query-timeout: a query that runs longer ends with DEADLINE_EXCEEDED.
+  // --query-timeout: a query that runs longer, or whose answer is not read by then, ends with
+  // DEADLINE_EXCEEDED.
   absl::Duration timeout = absl::Seconds(30);
   // --max-rows: a larger result ends with RESOURCE_EXHAUSTED. 0: no limit.
   int64_t max_rows = 1'000'000;

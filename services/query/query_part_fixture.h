@@ -203,7 +203,7 @@ class FakeIngest : public v1::Ingest::Service {
     server_ = builder.BuildAndStart();
   }
   ~FakeIngest() override {
-    listener_.reset();
+    listener_->Stop();
     server_->Shutdown(absl::ToChronoTime(absl::Now()));
   }
 
@@ -281,11 +281,11 @@ class QueryPartTest : public testing::Test {
   }
 
   void TearDown() override {
-    listener_.reset();
+    if (listener_ != nullptr) listener_->Stop();
     if (server_ != nullptr) server_->Shutdown();
     part_.reset();
     store_.Stop();
-    store_listener_.reset();
+    if (store_listener_ != nullptr) store_listener_->Stop();
     if (store_server_ != nullptr) store_server_->Shutdown();
   }
 

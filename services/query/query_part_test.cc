@@ -103,7 +103,7 @@ TEST_F(QueryPartTest, GoesOnServingWhenTheStoreIsAway) {
   store_.Offer(ManifestOf(60, {a}), {a});
   AskAt(60, 1, "SELECT 1");
   store_.Stop();
-  store_listener_.reset();
+  store_listener_->Stop();
   store_server_->Shutdown();
   store_server_.reset();
   EXPECT_EQ(Ask("SELECT count(*) FROM t").first_integer, 10);
@@ -258,9 +258,9 @@ TEST_F(QueryPartTest, DrainRefusesNewQueriesAndWaitsForTheOthers) {
   WaitUntilReady();
   part_->Drain(absl::Now() + absl::Seconds(10));
   EXPECT_EQ(Ask("SELECT 1").status.error_code(), grpc::StatusCode::UNAVAILABLE);
-  // Nothing of the store is used any more, which may now go, its channel first.
+  // Nothing of the store is used any more, which may now go.
   store_.Stop();
-  store_listener_.reset();
+  store_listener_->Stop();
   store_server_->Shutdown();
   store_server_.reset();
   part_->Drain(absl::Now());

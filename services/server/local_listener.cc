@@ -18,6 +18,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "services/server/log.h"
 #include "services/server/read_size.h"
 
 namespace qasino::server {
@@ -80,20 +81,33 @@ LocalListener::LocalListener(int socket, std::string address,
       thread_([this] { Accept(); }) {}
 
 LocalListener::~LocalListener() {
+  Stop();
+  close(socket_);
+}
+
+void LocalListener::Stop() {
+  if (!thread_.joinable()) return;
   stop_.Notify();
   // Wakes the thread.
   shutdown(socket_, SHUT_RDWR);
   thread_.join();
-  close(socket_);
 }
 
 void LocalListener::Accept() {
+  bool failing = false;
   while (!stop_.HasBeenNotified()) {
     const int connection = accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (connection < 0) {
-      if (errno != EINTR) stop_.WaitForNotificationWithTimeout(kPause);
+      const int error = errno;
+      if (error == EINTR || stop_.HasBeenNotified()) continue;
+      if (!std::exchange(failing, true)) {
+        log::Warn("process", "cannot take a connection within the process",
+                  {{"error", std::strerror(error)}});
+      }
+      stop_.WaitForNotificationWithTimeout(kPause);
       continue;
     }
+    failing = false;
     if (!IsOfThisProcess(connection)) {
       close(connection);
       continue;

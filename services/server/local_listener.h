@@ -28,18 +28,25 @@ namespace qasino::server {
 //   auto server = builder.BuildAndStart();
 //   auto stub = v1::Ingest::NewStub((*listener)->NewChannel());
 //
-// Has one thread, which waits for connections. Goes before the server is shut down: gRPC would
-// neither answer nor close connections that come after.
+// Who is of another process, the kernel tells by its number (SO_PEERCRED); where a sandbox in the
+// kernel's place does not, all who share its network namespace are let in.
+//
+// Has one thread, which waits for connections. gRPC neither answers nor closes connections that
+// come before the server is started or after it is shut down: so channels are used after
+// BuildAndStart, and Stop comes before Shutdown.
 class LocalListener {
  public:
   // Takes connections for the server that `builder` builds. RESOURCE_EXHAUSTED when the system
   // gives no socket.
   static absl::StatusOr<std::unique_ptr<LocalListener>> Create(grpc::ServerBuilder& builder);
 
-  // Takes no more connections; those there are stay.
+  // Lets go of the address, which others may then take: when nobody calls on a channel any more.
   ~LocalListener();
   LocalListener(const LocalListener&) = delete;
   LocalListener& operator=(const LocalListener&) = delete;
+
+  // Refuses further connections; those there are stay. Any thread but one at a time.
+  void Stop();
 
   // A channel with a connection of its own, which it makes anew when it is lost. Messages have no
   // limit on its side. Calls are UNAVAILABLE at once when the server has ended. Thread-safe.

@@ -1,6 +1,5 @@
 #include "services/server/local_listener.h"
 
-#include <gmock/gmock.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/server.h>
@@ -12,7 +11,7 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <functional>
+#include <memory>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -56,7 +55,7 @@ class LocalListenerTest : public testing::Test {
     server_ = builder.BuildAndStart();
   }
   ~LocalListenerTest() override {
-    listener_.reset();
+    listener_->Stop();
     server_->Shutdown(absl::ToChronoTime(absl::Now()));
   }
 
@@ -112,18 +111,19 @@ TEST_F(LocalListenerTest, OtherProcessesAreNotAnswered) {
   EXPECT_TRUE(Publish(listener_->NewChannel()).ok());
 }
 
-TEST_F(LocalListenerTest, ConnectionsOutliveIt) {
+TEST_F(LocalListenerTest, ConnectionsOutliveItsStop) {
   const auto channel = listener_->NewChannel();
   ASSERT_TRUE(Publish(channel).ok());
-  listener_.reset();
+  listener_->Stop();
   EXPECT_TRUE(Publish(channel).ok());
+  EXPECT_EQ(Publish(listener_->NewChannel()).error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
 TEST_F(LocalListenerTest, AfterTheServersEndCallsAreUnavailable) {
   const auto used = listener_->NewChannel();
   ASSERT_TRUE(Publish(used).ok());
   const auto unused = listener_->NewChannel();
-  listener_.reset();
+  listener_->Stop();
   server_->Shutdown(absl::ToChronoTime(absl::Now()));
   server_->Wait();
   EXPECT_EQ(Publish(used).error_code(), grpc::StatusCode::UNAVAILABLE);

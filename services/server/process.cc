@@ -382,6 +382,8 @@ struct Process::State {
   std::unique_ptr<ReadinessWatch> watch;
   std::unique_ptr<MetricsServer> metrics_server;
   std::vector<Served> served;
+  // Kept, for a part that overruns its drain may still call at their addresses.
+  std::vector<std::unique_ptr<LocalListener>> stopped;
   // Drains that overran.
   std::vector<std::thread> overrunning;
 };
@@ -435,7 +437,8 @@ void Process::State::Close(absl::Time deadline) {
       continue;
     }
     Drain(*last.part, deadline);
-    last.listener.reset();
+    last.listener->Stop();
+    stopped.push_back(std::move(last.listener));
     const absl::Time now = absl::Now();
     last.server->Shutdown(absl::ToChronoTime(std::min(std::max(deadline, now), now + kCloseTime)));
     last.server->Wait();
@@ -536,6 +539,7 @@ absl::StatusOr<int> Process::Serve(ServicePart& part, int port) {
   if (!listener.ok()) return fail(listener.status());
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr || bound == 0) {
+    (*listener)->Stop();
     if (server != nullptr) server->Shutdown(absl::ToChronoTime(absl::Now()));
     return fail(absl::UnavailableError(
         options.tls_cert.empty()

@@ -1,5 +1,7 @@
 #include "services/standalone/doors.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "adapters/http/flags.h"
@@ -27,7 +29,12 @@ absl::Status Doors::Open(DoorOptions options, server::Process& process,
          {std::pair(&door.upstream.ingest, &ingest), std::pair(&door.upstream.query, &query)}) {
       options->target = "this process";
       options->channel = process.LocalChannel(*part);
+      if (options->channel == nullptr) {
+        return absl::FailedPreconditionError(
+            fmt::format("{} must be served before its doors", part->name()));
+      }
     }
+    return absl::OkStatus();
   };
   const auto add = [&process](auto opened, auto& part) {
     if (!opened.ok()) return opened.status();
@@ -36,18 +43,18 @@ absl::Status Doors::Open(DoorOptions options, server::Process& process,
     return absl::OkStatus();
   };
 
-  prepare(options.http);
+  if (absl::Status status = prepare(options.http); !status.ok()) return status;
   http::TakeProcessOptions(process_options, options.http);
   if (options.http.port >= 0 || (options.http.https_port >= 0 && !options.http.tls_cert.empty())) {
     absl::Status status = add(http::HttpPart::Create(options.http, process.metrics()), http_);
     if (!status.ok()) return status;
   }
-  prepare(options.zmq);
+  if (absl::Status status = prepare(options.zmq); !status.ok()) return status;
   if (options.zmq.port >= 0 || options.zmq.pubsub_port >= 0) {
     absl::Status status = add(zeromq::ZmqPart::Create(options.zmq, process.metrics()), zmq_);
     if (!status.ok()) return status;
   }
-  prepare(options.line);
+  if (absl::Status status = prepare(options.line); !status.ok()) return status;
   if (options.line.port >= 0) {
     absl::Status status = add(line::LinePart::Create(options.line, process.metrics()), line_);
     if (!status.ok()) return status;

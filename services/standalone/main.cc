@@ -19,27 +19,6 @@
 namespace qasino {
 namespace {
 
-// Ingest, whose running shard query asks for in this process. Query may go on while ingest is
-// drained, which comes first because ingest needs the grace most; so it lets go of it then.
-class IngestForQuery : public server::ServicePart {
- public:
-  IngestForQuery(ingest::IngestPart& ingest, query::QueryPart& query)
-      : ingest_(ingest), query_(query) {}
-
-  std::string_view name() const override { return ingest_.name(); }
-  std::string_view service_name() const override { return ingest_.service_name(); }
-  grpc::Service& service() override { return ingest_.service(); }
-  absl::Status Ready() const override { return ingest_.Ready(); }
-  void Drain(absl::Time deadline) override {
-    query_.SetIngests({});
-    ingest_.Drain(deadline);
-  }
-
- private:
-  ingest::IngestPart& ingest_;
-  query::QueryPart& query_;
-};
-
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "qasino: %s\n", std::string(status.message()).c_str());
   return 1;
@@ -112,18 +91,17 @@ int Main(int argc, char** argv) {
   auto ingest = ingest::IngestPart::Create(ingest_options, (*process)->LocalChannel(**store),
                                            (*process)->metrics());
   if (!ingest.ok()) return stop(ingest.status());
-  IngestForQuery ingest_for_query(**ingest, **query);
-  if (auto bound = (*process)->Serve(ingest_for_query, ingest_port); !bound.ok()) {
+  if (auto bound = (*process)->Serve(**ingest, ingest_port); !bound.ok()) {
     return stop(bound.status());
   }
   auto peers = query::MakeIngestPeers(other_ingests);
   if (!peers.ok()) return stop(peers.status());
-  peers->push_back({"of this process", (*process)->LocalChannel(ingest_for_query)});
+  peers->push_back({"of this process", (*process)->LocalChannel(**ingest)});
   (*query)->SetIngests(*std::move(peers));
 
   // Last, because the adapters use the services, and are drained before them.
-  if (absl::Status status = doors.Open(door_options, **process, line.process_options(), identity,
-                                       ingest_for_query, **query);
+  if (absl::Status status =
+          doors.Open(door_options, **process, line.process_options(), identity, **ingest, **query);
       !status.ok()) {
     return stop(status);
   }

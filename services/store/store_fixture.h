@@ -55,7 +55,7 @@ class StoreTest : public ::testing::Test {
   void Stop() {
     if (part_ == nullptr) return;
     part_->Drain(absl::Now() + kPatience);
-    listener_.reset();
+    listener_->Stop();
     server_->Shutdown();
     stub_.reset();
     server_.reset();
