@@ -405,6 +405,18 @@ def test_a_drop_that_has_no_effect_is_seen(run):
     assert run.mismatches()
 
 
+@pytest.mark.parametrize("rows, right", [(1, True), (2, True), (3, False)])
+def test_a_drop_may_come_before_what_waits_for_the_generations_end(run, rows, right):
+    run.publish("a", PERSIST, [(1, "x"), (1, "z")])
+    run.snapshot(FIRST, carried=[(1, "x"), (1, "z")])
+    run.at(FIRST + 1)
+    run.publish("b", UPDATE_PERSIST, [(1, "y")], keys=["k"])
+    # Before the update it takes what that would have changed.
+    run.answer(history.DropPersistent(0.0, "t", "a", 0), generation=0)
+    run.snapshot(FIRST + 1, carried=[(1, "y")] * rows)
+    assert (run.mismatches() == []) == right
+
+
 def test_a_drop_from_a_generation_on(run):
     run.publish("a", PERSIST, [(1, "x")])
     run.answer(history.DropPersistent(0.0, "t", "a", 2), generation=FIRST + 2)

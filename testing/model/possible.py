@@ -124,6 +124,11 @@ class TableModel:
                 begun = begun.drop_from(identity, first)
             possible.add((begun, frozenset(), frozenset()))
         for attempt in self._by_generation.get(generation, ()):
+            if (isinstance(attempt.event, history.DropPersistent) and not attempt.event.ahead
+                    and window(attempt)[0] < generation):
+                # What was put for this generation may wait still, for its snapshot to be made.
+                possible |= self._after(attempt, generation, possible)
+        for attempt in self._by_generation.get(generation, ()):
             if manifest and getattr(attempt.event, "sort", "") in _FOR_GOOD:
                 for shard in manifest.shards:
                     possible = self._end_before(attempt, shard, manifest, possible)
