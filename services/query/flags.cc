@@ -19,8 +19,9 @@ constexpr size_t kMostIngests = 64;
 }  // namespace
 
 void AddFlags(server::CommandLine& line, QueryOptions& options) {
-  line.AddDuration("--query-timeout", &options.timeout, absl::Milliseconds(10), absl::Hours(24),
-                   "A query that runs longer ends with an error");
+  line.AddDuration(
+      "--query-timeout", &options.timeout, absl::Milliseconds(10), absl::Hours(24),
+      "A query that runs longer, or whose answer is not read by then, ends with an error");
   line.AddInteger("--max-rows", &options.max_rows, 0, int64_t{1} << 40,
                   "A result with more rows ends with an error; 0 is no limit");
   line.AddBytes("--max-query-memory", &options.max_query_memory, 1 << 20, int64_t{1} << 40,
